@@ -1,0 +1,78 @@
+/** What all commands share: flags, the way from a failure to an exit status, and where output goes. */
+import { Command } from '@oclif/core/command';
+import { boolean } from '@oclif/core/flags';
+import { Interrupted } from '../freeze/interruption';
+import type { Machine } from '../freeze/machine';
+import { asFailure, type Operation, type TargetReport } from '../freeze/report';
+import { chooseEngine } from '../nftables/engine';
+import { requireCapabilities } from '../platform/capabilities';
+import { Exit, Failure } from '../platform/failure';
+import { shown } from '../platform/text';
+import { failureText } from '../presentation/failure';
+import { failureJson, operationJson } from '../presentation/json';
+import { stateDirectory } from '../record/state-directory';
+
+/** Each command does its work in `work()`; whatever it throws becomes a message and an exit status here. */
+export abstract class NetfreezeCommand extends Command {
+  static override baseFlags = {
+    json: boolean({ description: 'print the result as JSON', default: false }),
+  };
+
+  protected abstract work(): Promise<void>;
+
+  override async run(): Promise<void> {
+    try {
+      await this.work();
+    } catch (error) {
+      this.end(usageFailure(error) ?? asFailure(error));
+    }
+  }
+
+  /** Says what failed, on standard error and with --json on standard output too, and sets the exit status. */
+  protected end(failure: Failure): void {
+    if (this.argv.includes('--json')) process.stdout.write(failureJson(failure));
+    process.stderr.write(failureText(failure));
+    process.exitCode = statusOf(failure);
+  }
+
+  /** Prints an operation's outcome: reports to standard output, notes and failures to standard error. */
+  protected present(operation: Operation, json: boolean, text: (report: TargetReport) => string): void {
+    if (json) process.stdout.write(operationJson(operation));
+    for (const report of operation.targets) {
+      if (json) continue;
+      if (!report.error) process.stdout.write(text(report));
+      for (const note of report.notes) process.stderr.write(`netfreeze: ${shown(report.target)}: ${note}\n`);
+    }
+    this.complain(operation);
+  }
+
+  /** Says what failed of an operation, and sets the exit status. */
+  protected complain({ targets, failure }: Operation): void {
+    for (const { error } of targets) if (error) process.stderr.write(failureText(error));
+    if (failure) process.exitCode = statusOf(failure);
+  }
+}
+
+/** The machine as commands use it. */
+export function thisMachine(): Machine {
+  let engine: ReturnType<typeof chooseEngine> | undefined;
+  return {
+    stateDirectory: stateDirectory(),
+    engine() {
+      engine ??= chooseEngine();
+      return engine;
+    },
+  };
+}
+
+/** @throws Failure `not-permitted` before anything is opened */
+export const requirePrivileges = (task: string): void => requireCapabilities(task);
+
+/** oclif's parser throws errors of its own for what the user has mistyped. */
+function usageFailure(error: unknown): Failure | null {
+  if (!(error instanceof Error) || !('oclif' in error)) return null;
+  const message = error.message.replace(/\nSee more help with --help$/, '');
+  return new Failure('usage', Exit.usage, message, { suggestions: ['--help shows the command with its options'] });
+}
+
+const statusOf = (failure: Failure): number => (failure instanceof Interrupted ? failure.status : failure.exit);

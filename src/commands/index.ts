@@ -1,0 +1,9 @@
+/** All commands by name; oclif finds them here (package.json, `oclif.commands`). */
+import Off from './off';
+import On from './on';
+import Preview from './preview';
+import Renew from './renew';
+import Status from './status';
+import Verify from './verify';
+
+export const COMMANDS = { off: Off, on: On, preview: Preview, renew: Renew, status: Status, verify: Verify };

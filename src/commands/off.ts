@@ -1,0 +1,32 @@
+import { string as textArgument } from '@oclif/core/args';
+import { boolean } from '@oclif/core/flags';
+import { thaw, thawEverything } from '../freeze/thaw';
+import { Exit, Failure } from '../platform/failure';
+import { thawedText } from '../presentation/report';
+import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
+import { targetNames } from './on';
+
+export default class Off extends NetfreezeCommand {
+  static override description = `Thaw one or many targets.
+
+Takes the ruleset away in one transaction and verifies that it is gone. What is not frozen stays as it is.`;
+  static override examples = [
+    { description: 'Thaw a namespace', command: '<%= config.bin %> off web' },
+    { description: 'Thaw all that is frozen on this machine', command: '<%= config.bin %> off --all' },
+  ];
+  static override strict = false;
+  static override args = { target: textArgument({ description: 'NAME, netns:NAME, pid:N or path:FILE' }) };
+  static override flags = { all: boolean({ description: 'all that is frozen, as the kernel shows it' }) };
+
+  protected override async work(): Promise<void> {
+    const { argv, flags } = await this.parse(Off);
+    if (flags.all && argv.length > 0) {
+      throw new Failure('all-and-target', Exit.usage, '--all and a target exclude each other');
+    }
+    const names = flags.all ? [] : targetNames(argv, 'off');
+    requirePrivileges('thaw a network namespace');
+    const operation = flags.all ? await thawEverything(thisMachine()) : await thaw(names, thisMachine());
+    this.present(operation, flags.json, thawedText);
+    if (flags.all && operation.targets.length === 0 && !flags.json) process.stdout.write('nothing is frozen\n');
+  }
+}

@@ -1,0 +1,30 @@
+import { string as textArgument } from '@oclif/core/args';
+import { string } from '@oclif/core/flags';
+import { renew } from '../freeze/renew';
+import { renewedText } from '../presentation/report';
+import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
+import { targetNames } from './on';
+import { leaseFrom } from './plan-flags';
+
+export default class Renew extends NetfreezeCommand {
+  static override description = `Extend the lease of a freeze, from now.
+
+A lease that has ended stays ended: then it ends with 11 and freezes nothing again.`;
+  static override examples = [
+    { description: 'As long again as it was given', command: '<%= config.bin %> renew web' },
+    { description: 'Another minute', command: '<%= config.bin %> renew web --lease 1m' },
+  ];
+  static override strict = false;
+  static override args = { target: textArgument({ description: 'NAME, netns:NAME, pid:N or path:FILE' }) };
+  static override flags = {
+    lease: string({ description: 'the new length; the one that it has, unless told', helpValue: 'TIME' }),
+  };
+
+  protected override async work(): Promise<void> {
+    const { argv, flags } = await this.parse(Renew);
+    const names = targetNames(argv, 'renew');
+    const lease = leaseFrom(flags.lease);
+    requirePrivileges('renew a lease');
+    this.present(await renew(names, lease, thisMachine()), flags.json, renewedText);
+  }
+}

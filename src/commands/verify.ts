@@ -1,0 +1,22 @@
+import { string as textArgument } from '@oclif/core/args';
+import { verify } from '../freeze/inspect';
+import { verifiedText } from '../presentation/report';
+import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
+import { targetNames } from './on';
+
+export default class Verify extends NetfreezeCommand {
+  static override description = `Compare what the kernel shows with what was frozen.
+
+Ends with 0 when they are the same, 10 when the freeze has drifted, 11 when nothing is frozen.`;
+  static override examples = [{ description: 'Is it still frozen?', command: '<%= config.bin %> verify web' }];
+  static override strict = false;
+  static override args = { target: textArgument({ description: 'NAME, netns:NAME, pid:N or path:FILE' }) };
+  static override flags = {};
+
+  protected override async work(): Promise<void> {
+    const { argv, flags } = await this.parse(Verify);
+    const names = targetNames(argv, 'verify');
+    requirePrivileges('look into network namespaces');
+    this.present(await verify(names, thisMachine()), flags.json, verifiedText);
+  }
+}

@@ -1,0 +1,183 @@
+/** What is frozen, judged from the kernel, with the record beside it: status and verify. Nothing is changed. */
+import { discover } from '../namespace/discover';
+import { type Namespace, sameNamespace } from '../namespace/namespace';
+import { listTables } from '../nftables/engine';
+import { familiesOfTable, hooks } from '../nftables/kernel';
+import { Exit, Failure } from '../platform/failure';
+import { isLocked } from '../record/lock';
+import { type FreezeRecord, listRecords, readRecord } from '../record/record';
+import { acceptRehearsal, tableName } from '../ruleset/acceptance';
+import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
+import { resolveAll } from './group';
+import { type Machine, openSite, type Site } from './machine';
+import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
+import { generationOf, readBack, readStanding, type Standing } from './standing';
+
+/** What an inspection found: the report, and the verdict in words when it is not a proven freeze. */
+interface Finding {
+  report: TargetReport;
+  drift: string | null;
+}
+
+/**
+ * Looks at the named targets, or at every namespace of the machine that a freeze or a record is known of.
+ * @returns reports; a name that can't be resolved is a failure, what is found never is
+ */
+export async function status(names: string[], machine: Machine): Promise<Operation> {
+  if (names.length > 0) return inspectNamed(names, machine, () => null);
+  const records = listRecords(machine.stateDirectory);
+  const reports: TargetReport[] = [];
+  for (const { name, namespace } of discover()) {
+    const known = records.find((record) => sameNamespace(record.namespace, namespace));
+    const report = await inspectFound(known?.target ?? name, namespace, machine);
+    if (report) reports.push(report);
+  }
+  return { targets: reports, failure: null };
+}
+
+/** Compares the kernel with the record: drift is a failure, and so is what is not frozen. */
+export async function verify(names: string[], machine: Machine): Promise<Operation> {
+  return inspectNamed(names, machine, ({ report, drift }) => {
+    const { target, state } = report;
+    if (state === 'drifted' || state === 'failed') {
+      return new Failure('drift', Exit.drift, `${target}: ${drift}`, {
+        suggestions: [
+          `\`netfreeze on ${target}\` with the same options repairs it, \`netfreeze off ${target}\` thaws it`,
+        ],
+      });
+    }
+    if (state === 'frozen') return null;
+    const why = state === 'thawed' ? 'its lease has ended and traffic flows' : 'no freeze stands in it';
+    return new Failure('not-frozen', Exit.notFrozen, `${target} is not frozen: ${why}`);
+  });
+}
+
+async function inspectNamed(
+  names: string[],
+  machine: Machine,
+  judge: (finding: Finding) => Failure | null,
+): Promise<Operation> {
+  const targets: TargetReport[] = [];
+  let first: Failure | null = null;
+  for (const { name, target, failure } of resolveAll(names)) {
+    let own: Failure | null = failure;
+    let report: TargetReport = { ...emptyReport(target?.name ?? name, target?.namespace ?? null), state: 'failed' };
+    try {
+      if (target) {
+        const finding = await inspect(target.name, target.namespace, machine);
+        report = finding.report;
+        own = judge(finding);
+      }
+    } catch (error) {
+      own = asFailure(error);
+    }
+    targets.push(own ? { ...report, error: reportedError(own) } : report);
+    first ??= own;
+  }
+  return { targets, failure: first };
+}
+
+/** @returns null where nothing of ours is */
+async function inspectFound(name: string, namespace: Namespace, machine: Machine): Promise<TargetReport | null> {
+  try {
+    const { report } = await inspect(name, namespace, machine);
+    return report.state === 'absent' && report.notes.length === 0 ? null : report;
+  } catch (error) {
+    const failure = asFailure(error);
+    // A namespace that we may not enter, or that went while we looked, is none that we can speak of.
+    if (failure.exit === Exit.notPermitted) return null;
+    return { ...emptyReport(name, namespace), state: 'failed', error: reportedError(failure) };
+  }
+}
+
+/** Looks at one namespace; it is released afterwards. */
+async function inspect(name: string, namespace: Namespace, machine: Machine): Promise<Finding> {
+  const site = openSite(namespace, name, machine);
+  try {
+    const record = readRecord(machine.stateDirectory, namespace);
+    const standing = readStanding(site);
+    const empty = emptyReport(name, namespace);
+    if (!standing) return withoutTable(empty, record, isLocked(machine.stateDirectory, namespace));
+    return await withTable(site, empty, standing, record, isLocked(machine.stateDirectory, namespace));
+  } finally {
+    site.close();
+  }
+}
+
+function withoutTable(report: TargetReport, record: FreezeRecord | null, atWork: boolean): Finding {
+  if (!record) return { report, drift: null };
+  if (atWork) return { report: { ...report, notes: ['another netfreeze is at work on it'] }, drift: null };
+  if (record.phase !== 'frozen') {
+    return { report: { ...report, notes: [`a ${record.phase} was interrupted; no freeze stands`] }, drift: null };
+  }
+  const drift = 'the record says frozen, but the kernel shows no table of netfreeze: somebody has removed it';
+  const { since, by, reason, mode, template } = record;
+  return { report: { ...report, state: 'drifted', since, by, reason, mode, template, notes: [drift] }, drift };
+}
+
+async function withTable(
+  site: Site,
+  empty: TargetReport,
+  standing: Standing,
+  record: FreezeRecord | null,
+  atWork: boolean,
+): Promise<Finding> {
+  const found = (
+    state: TargetReport['state'],
+    drift: string | null,
+    notes: string[] = [],
+    verified = false,
+  ): Finding => ({
+    report: { ...standingReport(empty, standing, record, state), verified, notes: drift ? [drift, ...notes] : notes },
+    drift,
+  });
+  if (atWork) return found(stateOf(standing), null, ['another netfreeze is at work on it']);
+  if (!standing.freezing && !record)
+    return found('drifted', 'it has a table named netfreeze that netfreeze did not make');
+  const notes = record
+    ? generationNote(site, record)
+    : ['there is no record of this freeze: it was judged from the kernel alone'];
+  try {
+    const drift = record
+      ? await driftFrom(site, standing, record.expected as Expectation)
+      : await driftWithout(site, standing);
+    if (drift) return found('drifted', drift, notes);
+  } catch (error) {
+    return found(stateOf(standing), null, [...notes, `not compared: ${asFailure(error).message}`]);
+  }
+  if (standing.lease.state === 'ended') return found('thawed', null, notes);
+  if (record && record.phase !== 'frozen') {
+    return found('failed', `a ${record.phase} was interrupted before it was finished`, notes);
+  }
+  return found('frozen', null, notes, true);
+}
+
+const stateOf = (standing: Standing) => (standing.lease.state === 'ended' ? 'thawed' : 'frozen');
+
+/** @returns how the kernel differs from what was frozen, in words, or null */
+async function driftFrom(site: Site, standing: Standing, expected: Expectation): Promise<string | null> {
+  const actual = await readBack(site, { listing: false });
+  if (differences(expected, actual).length > 0) {
+    const listed = await readBack(site, { listing: true });
+    return `the kernel no longer shows what was frozen:\n${await explainDifferences(expected, listed)}`;
+  }
+  if (standing.lease.state !== 'ended' && !leaseCovers(expected, actual))
+    return 'the lease no longer covers all families';
+  return null;
+}
+
+/** Without a record: is what stands there a whole freeze, by itself? */
+async function driftWithout(site: Site, { freezing }: Standing): Promise<string | null> {
+  const tables = familiesOfTable(site.netfilter, tableName).map((family) => ({ family, name: tableName }));
+  const document = await listTables(await site.session(), tables);
+  if (!freezing) return 'no freezing rule stands in it';
+  const objection = acceptRehearsal(document, hooks(site.netfilter, tableName), freezing.mode, freezing.template);
+  return objection && `what stands there is no whole freeze: ${objection}`;
+}
+
+/** A change that was undone again leaves no other trace than the generation. */
+function generationNote(site: Site, record: FreezeRecord): string[] {
+  const now = generationOf(site);
+  if (record.generation === null || record.generation === now) return [];
+  return [`nftables of this namespace has been changed since the freeze (generation ${record.generation}, now ${now})`];
+}

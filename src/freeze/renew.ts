@@ -1,0 +1,99 @@
+/** Renewing a lease: its elements are deleted and added in one transaction, so that a lease that has ended stays ended. */
+import { NftRefusal } from '../nftables/engine';
+import { Exit, Failure } from '../platform/failure';
+import { readRecord, writeRecord } from '../record/record';
+import { leaseSet, tableName } from '../ruleset/acceptance';
+import { differences, type Expectation, leaseCovers } from '../ruleset/canonical';
+import { type Duration, durationText, remaining } from '../ruleset/duration';
+import { foreignTable } from './freeze';
+import { eachAlone, type Opened, resolveAll, withTargets } from './group';
+import { holdingSignals } from './interruption';
+import type { Machine } from './machine';
+import { emptyReport, type Operation, standingReport, type TargetReport } from './report';
+import { generationOf, readBack, readStanding } from './standing';
+
+/**
+ * Extends the leases of frozen targets; one that fails does not keep the others from being renewed.
+ * @param lease the new length, from now; null: the length that each has
+ */
+export async function renew(names: string[], lease: Duration | null, machine: Machine): Promise<Operation> {
+  return withTargets(
+    resolveAll(names),
+    machine,
+    (opened) => holdingSignals(() => eachAlone(opened, (target) => renewOne(target, lease, machine))),
+    { partial: true },
+  );
+}
+
+async function renewOne(target: Opened, asked: Duration | null, machine: Machine): Promise<TargetReport> {
+  const { site, name } = target;
+  const record = readRecord(machine.stateDirectory, site.namespace);
+  const standing = readStanding(site);
+  if (!standing) throw notFrozen(name, 'no freeze stands in it');
+  if (!standing.freezing && !record) throw foreignTable(target);
+  if (standing.lease.state === 'ended') throw notFrozen(name, 'its lease has ended and traffic flows');
+  const empty = emptyReport(name, site.namespace);
+  if (standing.lease.state === 'endless' && asked === null) {
+    return {
+      ...standingReport(empty, standing, record, 'frozen'),
+      notes: ['it has no lease to extend: it is endless'],
+    };
+  }
+  const state = await readBack(site, { listing: false });
+  const expected = record ? (record.expected as Expectation) : state;
+  const found = differences(expected, state).map(({ name: object, kind }) => `${object} (${kind})`);
+  if (!leaseCovers(expected, state)) found.push('the lease does not cover all families');
+  if (found.length > 0) throw drifted(name, found.join(', '));
+
+  const length = asked ?? remaining(standing.lease.state === 'running' ? standing.lease.timeoutMs : 0);
+  await load(target, renewingText(state.lease, length));
+  const renewed = readStanding(site);
+  if (renewed?.lease.state !== 'running' || renewed.lease.timeoutMs !== length) {
+    throw new Failure('not-verified', Exit.verificationFailed, `${name}: the kernel does not show the renewed lease`);
+  }
+  if (record) {
+    writeRecord(machine.stateDirectory, { ...record, leaseMs: length, generation: generationOf(site) });
+  }
+  return { ...standingReport(empty, renewed, record, 'frozen'), verified: true, changed: true };
+}
+
+/** @param elements such as `inet ipv4` */
+function renewingText(elements: string[], length: Duration): string {
+  const parts = elements.map((element) => element.split(' '));
+  const set = (family = '') => `element ${family} ${tableName} ${leaseSet}`;
+  return [
+    ...parts.map(([family, key]) => `delete ${set(family)} { ${key} }`),
+    ...parts.map(([family, key]) => `add ${set(family)} { ${key} timeout ${durationText(length)} }`),
+    '',
+  ].join('\n');
+}
+
+async function load({ site, name }: Opened, text: string): Promise<void> {
+  try {
+    const session = await site.session();
+    await session.load(text);
+  } catch (cause) {
+    if (!(cause instanceof NftRefusal)) throw cause;
+    // The kernel says ENOENT when the elements have gone meanwhile: the lease has ended.
+    if (readStanding(site)?.lease.state === 'ended') throw notFrozen(name, 'its lease has just ended');
+    throw new Failure(
+      'renew-refused',
+      Exit.verificationFailed,
+      `nft refused to renew ${name}: ${cause.answer.trim()}`,
+      {
+        suggestions: ['the freeze stands until its lease ends; try again'],
+        cause,
+      },
+    );
+  }
+}
+
+const notFrozen = (name: string, why: string) =>
+  new Failure('not-frozen', Exit.notFrozen, `${name} is not frozen: ${why}`, {
+    suggestions: [`freeze it: netfreeze on ${name}`],
+  });
+
+const drifted = (name: string, what: string) =>
+  new Failure('drift', Exit.drift, `${name} no longer shows what was frozen: ${what}`, {
+    suggestions: [`\`netfreeze verify ${name}\` shows the difference; \`netfreeze on ${name}\` repairs it`],
+  });

@@ -1,0 +1,110 @@
+/** Going back to what stood before a freeze: nothing, or an earlier freeze until the end that it had; and proving that. */
+import { familiesOfTable } from '../nftables/kernel';
+import { Exit, Failure } from '../platform/failure';
+import { leaseSet, tableName } from '../ruleset/acceptance';
+import { differences, type Expectation, explainDifferences } from '../ruleset/canonical';
+import { durationText, remaining } from '../ruleset/duration';
+import type { Site } from './machine';
+import { type Lease, readBack, readStanding } from './standing';
+
+/** What stood before, taken down before the kernel was touched. */
+export interface Before {
+  state: Expectation;
+  lease: Lease;
+  /** performance.now() when it was taken down. */
+  at: number;
+}
+
+/**
+ * Restores what stood before and verifies it. What is already as it was is left alone.
+ * @param before null: no table of ours stood there
+ * @returns what became of it, for the message: `nothing stands`, `the earlier freeze stands`, …
+ * @throws Failure `rollback-failed`: a person is needed
+ */
+export async function rollBack(site: Site, name: string, before: Before | null): Promise<string> {
+  try {
+    if (before === null || leaseLeft(before) === 0) {
+      await removeTables(site);
+      return before === null ? 'no freeze stands, as before' : 'thawed: the earlier freeze had come to its end';
+    }
+    return await restore(site, before);
+  } catch (cause) {
+    if (cause instanceof Failure && cause.exit === Exit.rollbackFailed) throw cause;
+    throw rollbackFailed(name, cause instanceof Error ? cause.message : String(cause), cause);
+  }
+}
+
+/** Deletes our tables, in one transaction, and verifies that they are gone. */
+export async function removeTables(site: Site): Promise<void> {
+  const families = familiesOfTable(site.netfilter, tableName);
+  if (families.length === 0) return;
+  const session = await site.session();
+  await session.load(families.map((family) => `delete table ${family} ${tableName}\n`).join(''));
+  const left = familiesOfTable(site.netfilter, tableName);
+  if (left.length > 0)
+    throw new Error(`table ${left.map((family) => `${family} ${tableName}`).join(', ')} still stands`);
+}
+
+async function restore(site: Site, before: Before): Promise<string> {
+  const untouched = await isAsBefore(site, before);
+  if (!untouched) {
+    const session = await site.session();
+    await session.load(restoringText(before));
+    const now = await readBack(site, { listing: true });
+    if (differences(before.state, now).length > 0) throw new Error(await explainDifferences(before.state, now));
+    if (readStanding(site)?.lease.state !== before.lease.state) throw new Error('the lease is not what it was');
+  }
+  return before.lease.state === 'ended' ? 'thawed, as before' : 'the earlier freeze stands';
+}
+
+async function isAsBefore(site: Site, before: Before): Promise<boolean> {
+  const standing = readStanding(site);
+  if (standing?.lease.state !== before.lease.state) return false;
+  if (standing.lease.state === 'running' && before.lease.state === 'running') {
+    const gained = standing.lease.expiresMs - (before.lease.expiresMs - (performance.now() - before.at));
+    if (Math.abs(gained) > 100) return false;
+  }
+  return differences(before.state, await readBack(site, { listing: false })).length === 0;
+}
+
+/**
+ * The text that brings an earlier freeze back in one transaction: declare all of it, flush, fill, and set the lease
+ * to what is left of it. nft's own listing is what declares and fills.
+ */
+function restoringText(before: Before): string {
+  const flushes = before.state.objects.flatMap(({ name, json }) => {
+    const kind = name.split(' ')[0];
+    if (kind !== 'chain' && kind !== 'set') return [];
+    const { family, table, name: own } = JSON.parse(json) as { family: string; table: string; name: string };
+    return [`flush ${kind} ${family} ${table} ${own}`];
+  });
+  const { lease, state } = before;
+  const time =
+    lease.state === 'running'
+      ? ` timeout ${durationText(remaining(lease.timeoutMs))} expires ${durationText(remaining(leaseLeft(before)))}`
+      : '';
+  const elements = lease.state === 'ended' ? [] : state.lease;
+  const fills = elements.map((element) => {
+    const [family, key] = element.split(' ');
+    return `add element ${family} ${tableName} ${leaseSet} { ${key}${time} }`;
+  });
+  const leaseFlushes = state.objects
+    .filter(({ name }) => name.startsWith('set ') && name.endsWith(` ${tableName} ${leaseSet}`))
+    .map(({ name }) => `flush ${name}`);
+  return `${[state.listing, ...flushes, state.listing, ...leaseFlushes, ...fills].join('\n')}\n`;
+}
+
+/** @returns milliseconds left of the earlier freeze's lease; 0 when it has ended since; Infinity when it has no end */
+function leaseLeft({ lease, at }: Before): number {
+  if (lease.state !== 'running') return Number.POSITIVE_INFINITY;
+  return Math.max(0, lease.expiresMs - (performance.now() - at));
+}
+
+const rollbackFailed = (name: string, why: string, cause: unknown) =>
+  new Failure('rollback-failed', Exit.rollbackFailed, `${name}: the state before could not be restored: ${why}`, {
+    suggestions: [
+      `look at it: nft list table inet ${tableName}, in the namespace`,
+      `\`netfreeze off ${name}\` removes the freeze; if that fails too: nft delete table inet ${tableName}`,
+    ],
+    cause,
+  });

@@ -1,0 +1,108 @@
+/** The thaw: our tables are taken away in one transaction, and that is verified. Works from the kernel alone (law 2). */
+import { discover } from '../namespace/discover';
+import { inside, release } from '../namespace/namespace';
+import { NETLINK, openNetlink } from '../netlink/socket';
+import { NftRefusal } from '../nftables/engine';
+import { familiesOfTable } from '../nftables/kernel';
+import { Exit, Failure } from '../platform/failure';
+import { type FreezeRecord, readRecord, removeRecord, writeRecord } from '../record/record';
+import { tableName } from '../ruleset/acceptance';
+import { differences, type Expectation } from '../ruleset/canonical';
+import { foreignTable } from './freeze';
+import { type Attempt, eachAlone, type Opened, resolveAll, withTargets } from './group';
+import { holdingSignals } from './interruption';
+import type { Machine } from './machine';
+import { asFailure, emptyReport, type Operation, standingReport, type TargetReport } from './report';
+import { removeTables } from './rollback';
+import { readBack, readStanding, type Standing } from './standing';
+
+/** Thaws the named targets; one that fails does not keep the others frozen. */
+export const thaw = (names: string[], machine: Machine): Promise<Operation> => thawAttempts(resolveAll(names), machine);
+
+/** Thaws every namespace of the machine that has a freeze. */
+export const thawEverything = (machine: Machine): Promise<Operation> => thawAttempts(frozenNamespaces(), machine);
+
+function thawAttempts(attempts: Attempt[], machine: Machine): Promise<Operation> {
+  return withTargets(
+    attempts,
+    machine,
+    (opened) => holdingSignals(() => eachAlone(opened, (target) => thawOne(target, machine))),
+    {
+      partial: true,
+    },
+  );
+}
+
+async function thawOne(target: Opened, machine: Machine): Promise<TargetReport> {
+  const { site, name } = target;
+  const record = readRecord(machine.stateDirectory, site.namespace);
+  const standing = readStanding(site);
+  const report = emptyReport(name, site.namespace);
+  if (!standing) {
+    removeRecord(machine.stateDirectory, site.namespace);
+    const notes = record?.phase === 'frozen' ? ['the record said frozen, but the kernel showed no freeze'] : [];
+    return { ...report, verified: true, notes };
+  }
+  if (!standing.freezing && !record) throw foreignTable(target);
+  const notes = await driftNotes(target, standing, record);
+  if (record) writeRecord(machine.stateDirectory, { ...record, phase: 'thawing' });
+  await remove(target);
+  removeRecord(machine.stateDirectory, site.namespace);
+  const before = standingReport(report, standing, record, 'thawed');
+  return { ...before, lease: null, verified: true, changed: true, notes };
+}
+
+async function remove({ site, name }: Opened): Promise<void> {
+  try {
+    await removeTables(site);
+  } catch (cause) {
+    if (!(cause instanceof NftRefusal)) throw cause;
+    throw new Failure(
+      'thaw-refused',
+      Exit.verificationFailed,
+      `nft refused to thaw ${name}, which stays frozen: ${cause.answer.trim()}`,
+      {
+        suggestions: ['try again; if it stays so, `nft delete table inet netfreeze` in the namespace'],
+        cause,
+      },
+    );
+  }
+}
+
+/** A drifted freeze is thawed all the same, and said to have drifted. */
+async function driftNotes({ site }: Opened, standing: Standing, record: FreezeRecord | null): Promise<string[]> {
+  if (standing.lease.state === 'ended') return ['its lease had ended; traffic was flowing already'];
+  if (!record) return ['there was no record of this freeze'];
+  try {
+    const found = differences(record.expected as Expectation, await readBack(site, { listing: false }));
+    return found.length === 0
+      ? []
+      : [`it had drifted: ${found.map(({ kind, name }) => `${name} (${kind})`).join(', ')}`];
+  } catch (error) {
+    return [`it had drifted: ${asFailure(error).message}`];
+  }
+}
+
+/** Every namespace that has a table of our name, pinned. */
+function frozenNamespaces(): Attempt[] {
+  return discover().flatMap(({ name, namespace }): Attempt[] => {
+    if (!hasTable(namespace)) {
+      release(namespace);
+      return [];
+    }
+    return [{ name, target: { name, namespace, stillThere: () => true }, failure: null }];
+  });
+}
+
+function hasTable(namespace: Parameters<typeof release>[0]): boolean {
+  try {
+    const netfilter = inside(namespace, () => openNetlink(NETLINK.NETFILTER));
+    try {
+      return familiesOfTable(netfilter, tableName).length > 0;
+    } finally {
+      netfilter.close();
+    }
+  } catch {
+    return false; // A namespace that we may not enter, such as one of another user namespace.
+  }
+}

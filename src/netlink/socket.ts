@@ -1,0 +1,109 @@
+/**
+ * A netlink socket: requests and dumps, one after the other, on the main thread. A socket belongs to the network
+ * namespace that is current when it is opened, and keeps belonging to it after the thread has left (FACTS).
+ */
+import { closeSync } from 'node:fs';
+import { isErrno, recv, SystemError, sendto, setsockopt, socket } from '../platform/libc';
+import { type Message, messages, NLM_F, NLMSG } from './message';
+
+/** linux/netlink.h: the families that netfreeze talks to. */
+export const NETLINK = { ROUTE: 0, NETFILTER: 12 } as const;
+
+/** sys/socket.h, asm-generic/socket.h, linux/netlink.h */
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0x80000;
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+const SOL_NETLINK = 270;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_CAP_ACK = 10;
+
+/** sockaddr_nl of the kernel: family 16, port 0, no groups. */
+const kernelAddress = Buffer.from([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+
+/** The kernel builds dump datagrams of at most 32 KiB (net/netlink/af_netlink.c). */
+const datagram = Buffer.alloc(64 * 1024);
+/** How often a dump is begun again that changed while it was read. */
+const dumpAttempts = 8;
+
+/** A message but for its sequence number, which the socket sets. */
+export type Request = (sequence: number) => Buffer;
+
+export interface NetlinkSocket {
+  /** Sends one request with an acknowledgement; throws SystemError with what the kernel answered. */
+  request(request: Request): void;
+  /** Sends one request and returns its answers, each a copy, begun again when the kernel says it changed meanwhile. */
+  dump(request: Request): Message[];
+  close(): void;
+}
+
+/** Opens a netlink socket in the namespace that is current. */
+export function openNetlink(family: number): NetlinkSocket {
+  const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family);
+  // A kernel that does not answer must not hang us: 5 s, as struct timeval.
+  const timeout = Buffer.alloc(16);
+  timeout.writeBigInt64LE(5n, 0);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.length);
+  for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
+    setsockopt(fd, SOL_NETLINK, option, Buffer.from([1, 0, 0, 0]), 4);
+  }
+  let sequence = 0;
+  let open = true;
+
+  const send = (request: Request): number => {
+    sequence += 1;
+    const bytes = request(sequence);
+    sendto(fd, bytes, bytes.length, 0, kernelAddress, kernelAddress.length);
+    return sequence;
+  };
+
+  return {
+    request(request) {
+      for (const _ of receive(fd, send(request))) {
+        // Only the acknowledgement is of interest, and it ends the walk.
+      }
+    },
+    dump(request) {
+      for (let attempt = 0; ; attempt += 1) {
+        const answers: Message[] = [];
+        let interrupted = false;
+        for (const answer of receive(fd, send(request))) {
+          interrupted ||= (answer.flags & NLM_F.DUMP_INTR) !== 0;
+          answers.push({ ...answer, payload: Buffer.from(answer.payload) });
+        }
+        if (!interrupted || attempt >= dumpAttempts) return answers;
+      }
+    },
+    close() {
+      if (open) closeSync(fd);
+      open = false;
+    },
+  };
+}
+
+/** Yields the answers to one request until its end; throws on an error answer. */
+function* receive(fd: number, sequence: number): Generator<Message> {
+  for (;;) {
+    const length = receiveDatagram(fd);
+    for (const answer of messages(datagram.subarray(0, length))) {
+      if (answer.sequence !== sequence) continue; // A late answer to an earlier request that we gave up.
+      if (answer.type === NLMSG.ERROR || answer.type === NLMSG.DONE) {
+        const errno = answer.payload.length >= 4 ? -answer.payload.readInt32LE(0) : 0;
+        if (errno > 0) throw new SystemError('netlink', errno);
+        return;
+      }
+      yield answer;
+      if ((answer.flags & NLM_F.MULTI) === 0) return;
+    }
+  }
+}
+
+function receiveDatagram(fd: number): number {
+  try {
+    return recv(fd, datagram, datagram.length, 0);
+  } catch (error) {
+    if (isErrno(error, 'EAGAIN')) throw new SystemError('netlink: no answer within 5 s', 110 /* ETIMEDOUT */);
+    throw error;
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * What the kernel itself shows of nf_tables, read as netlink dumps: the facts that nft's JSON cuts, leaves out or
+ * prints differently from version to version (hooks with their devices, times to the millisecond, the generation).
+ */
+import { attributes, find, message, NLM_F, stringAttribute, textOf } from '../netlink/message';
+import type { NetlinkSocket, Request } from '../netlink/socket';
+
+/** linux/netfilter/nfnetlink.h */
+const NFNL_SUBSYS_NFTABLES = 10;
+/** linux/netfilter/nf_tables.h */
+const NFT_MSG = {
+  GETTABLE: 1,
+  GETCHAIN: 4,
+  GETRULE: 7,
+  GETSETELEM: 13,
+  GETGEN: 16,
+  GETOBJ: 19,
+  GETFLOWTABLE: 23,
+} as const;
+const NFTA_TABLE_NAME = 1;
+const NFTA_CHAIN = { TABLE: 1, NAME: 3, HOOK: 4, POLICY: 5, TYPE: 7 } as const;
+const NFTA_HOOK = { HOOKNUM: 1, PRIORITY: 2, DEV: 3, DEVS: 4 } as const;
+const NFTA_RULE = { TABLE: 1, CHAIN: 2, EXPRESSIONS: 4, USERDATA: 7 } as const;
+const NFTA_EXPR_NAME = 1;
+const NFTA_SET_ELEM_LIST = { TABLE: 1, SET: 2, ELEMENTS: 3 } as const;
+const NFTA_SET_ELEM = { KEY: 1, TIMEOUT: 4, EXPIRATION: 5 } as const;
+const NFTA_DATA_VALUE = 1;
+const NFTA_OBJ = { TABLE: 1, NAME: 2, TYPE: 3, DATA: 4 } as const;
+const NFT_OBJECT_COUNTER = 1;
+const NFTA_COUNTER = { BYTES: 1, PACKETS: 2 } as const;
+const NFTA_FLOWTABLE = { TABLE: 1, NAME: 2, HOOK: 3 } as const;
+const NFTA_FLOWTABLE_HOOK = { PRIORITY: 2, DEVS: 3 } as const;
+const NFTA_GEN_ID = 1;
+/** libnftnl's user data: type 0 is a rule's comment (udata.h). */
+const NFTNL_UDATA_RULE_COMMENT = 0;
+/** linux/netfilter.h; nft's names for them. */
+const families: Record<number, string> = { 1: 'inet', 2: 'ip', 3: 'arp', 5: 'netdev', 7: 'bridge', 10: 'ip6' };
+const sizeofNfgenmsg = 4;
+
+/** A base chain as the kernel has registered it. */
+export interface Hook {
+  family: string;
+  table: string;
+  chain: string;
+  type: string;
+  /** The hook's number in its family (linux/netfilter.h: prerouting is 0, output 3; of netdev ingress is 0). */
+  hook: number;
+  priority: number;
+  /** 0 is drop, 1 accept. */
+  policy: number;
+  devices: string[];
+}
+
+/** An element of a set with times in milliseconds; null: none, it stays for good. */
+export interface TimedElement {
+  key: string;
+  timeoutMs: number | null;
+  expiresMs: number | null;
+}
+
+export interface Count {
+  packets: number;
+  bytes: number;
+}
+
+/** A flowtable: flows in it pass its devices without meeting any hook of the IP families. */
+export interface Flowtable {
+  table: string;
+  name: string;
+  priority: number;
+  devices: string[];
+}
+
+/** @returns nf_tables' generation: it grows with every change to any table of the namespace */
+export function generation(netfilter: NetlinkSocket): number {
+  const [answer] = netfilter.dump((sequence) => message(type(NFT_MSG.GETGEN), 0, sequence, nfgenmsg()));
+  return (answer && find(answer.payload, NFTA_GEN_ID, sizeofNfgenmsg)?.readUInt32BE(0)) ?? 0;
+}
+
+/** @returns the families in which a table of that name stands, in nft's words, sorted */
+export function familiesOfTable(netfilter: NetlinkSocket, name: string): string[] {
+  return dump(netfilter, NFT_MSG.GETTABLE)
+    .filter(({ payload }) => textOf(find(payload, NFTA_TABLE_NAME, sizeofNfgenmsg)) === name)
+    .map(({ payload }) => familyOf(payload))
+    .sort();
+}
+
+/** @returns the base chains of the tables of that name, sorted by family and name */
+export function hooks(netfilter: NetlinkSocket, table: string): Hook[] {
+  const found: Hook[] = [];
+  for (const { payload } of dump(netfilter, NFT_MSG.GETCHAIN)) {
+    const hook = find(payload, NFTA_CHAIN.HOOK, sizeofNfgenmsg);
+    if (!hook || textOf(find(payload, NFTA_CHAIN.TABLE, sizeofNfgenmsg)) !== table) continue;
+    found.push({
+      family: familyOf(payload),
+      table,
+      chain: textOf(find(payload, NFTA_CHAIN.NAME, sizeofNfgenmsg)),
+      type: textOf(find(payload, NFTA_CHAIN.TYPE, sizeofNfgenmsg)),
+      hook: find(hook, NFTA_HOOK.HOOKNUM)?.readUInt32BE(0) ?? -1,
+      priority: find(hook, NFTA_HOOK.PRIORITY)?.readInt32BE(0) ?? 0,
+      policy: find(payload, NFTA_CHAIN.POLICY, sizeofNfgenmsg)?.readUInt32BE(0) ?? -1,
+      devices: devicesOf(hook, NFTA_HOOK.DEV, NFTA_HOOK.DEVS),
+    });
+  }
+  return found.sort((a, b) => `${a.family} ${a.chain}`.localeCompare(`${b.family} ${b.chain}`));
+}
+
+/**
+ * @param families of the tables of that name, as familiesOfTable() gives them
+ * @returns the elements of one set in each of these tables; none where the set is missing
+ */
+export function elements(netfilter: NetlinkSocket, families: string[], table: string, set: string): TimedElement[] {
+  const found: TimedElement[] = [];
+  for (const family of families) {
+    const request: Request = (sequence) =>
+      message(
+        type(NFT_MSG.GETSETELEM),
+        NLM_F.DUMP,
+        sequence,
+        nfgenmsg(family),
+        stringAttribute(NFTA_SET_ELEM_LIST.TABLE, table),
+        stringAttribute(NFTA_SET_ELEM_LIST.SET, set),
+      );
+    for (const { payload } of ignoringAbsence(() => netfilter.dump(request))) {
+      const list = find(payload, NFTA_SET_ELEM_LIST.ELEMENTS, sizeofNfgenmsg);
+      for (const { data } of list ? attributes(list) : []) {
+        const key = find(data, NFTA_SET_ELEM.KEY);
+        found.push({
+          key: `${family} ${(key && find(key, NFTA_DATA_VALUE))?.toString('hex') ?? ''}`,
+          timeoutMs: milliseconds(find(data, NFTA_SET_ELEM.TIMEOUT)),
+          expiresMs: milliseconds(find(data, NFTA_SET_ELEM.EXPIRATION)),
+        });
+      }
+    }
+  }
+  return found;
+}
+
+/** @returns the named counters of the tables of that name, those of several families added up */
+export function counters(netfilter: NetlinkSocket, table: string): Map<string, Count> {
+  const found = new Map<string, Count>();
+  for (const { payload } of dump(netfilter, NFT_MSG.GETOBJ)) {
+    if (textOf(find(payload, NFTA_OBJ.TABLE, sizeofNfgenmsg)) !== table) continue;
+    if (find(payload, NFTA_OBJ.TYPE, sizeofNfgenmsg)?.readUInt32BE(0) !== NFT_OBJECT_COUNTER) continue;
+    const data = find(payload, NFTA_OBJ.DATA, sizeofNfgenmsg);
+    const name = textOf(find(payload, NFTA_OBJ.NAME, sizeofNfgenmsg));
+    const before = found.get(name) ?? { packets: 0, bytes: 0 };
+    found.set(name, {
+      packets: before.packets + Number((data && find(data, NFTA_COUNTER.PACKETS)?.readBigUInt64BE(0)) ?? 0n),
+      bytes: before.bytes + Number((data && find(data, NFTA_COUNTER.BYTES)?.readBigUInt64BE(0)) ?? 0n),
+    });
+  }
+  return found;
+}
+
+/** @returns the comments of the rules of the tables of that name, in the kernel's order */
+export function ruleComments(netfilter: NetlinkSocket, table: string): string[] {
+  const comments: string[] = [];
+  for (const { payload } of dump(netfilter, NFT_MSG.GETRULE)) {
+    if (textOf(find(payload, NFTA_RULE.TABLE, sizeofNfgenmsg)) !== table) continue;
+    const comment = commentIn(find(payload, NFTA_RULE.USERDATA, sizeofNfgenmsg));
+    if (comment !== undefined) comments.push(comment);
+  }
+  return comments;
+}
+
+/** @returns the flowtables of the namespace; none on a kernel without them */
+export function flowtables(netfilter: NetlinkSocket): Flowtable[] {
+  return ignoringAbsence(() => dump(netfilter, NFT_MSG.GETFLOWTABLE)).map(({ payload }) => {
+    const hook = find(payload, NFTA_FLOWTABLE.HOOK, sizeofNfgenmsg) ?? Buffer.alloc(0);
+    return {
+      table: `${familyOf(payload)} ${textOf(find(payload, NFTA_FLOWTABLE.TABLE, sizeofNfgenmsg))}`,
+      name: textOf(find(payload, NFTA_FLOWTABLE.NAME, sizeofNfgenmsg)),
+      priority: find(hook, NFTA_FLOWTABLE_HOOK.PRIORITY)?.readInt32BE(0) ?? 0,
+      devices: devicesOf(hook, -1, NFTA_FLOWTABLE_HOOK.DEVS),
+    };
+  });
+}
+
+/** @returns `family table chain` of every netdev rule that sends packets elsewhere (nft's `fwd` and `dup`) */
+export function forwardingRules(netfilter: NetlinkSocket): string[] {
+  const found = new Set<string>();
+  for (const { payload } of dump(netfilter, NFT_MSG.GETRULE, 'netdev')) {
+    const list = find(payload, NFTA_RULE.EXPRESSIONS, sizeofNfgenmsg);
+    const names = list ? [...attributes(list)].map(({ data }) => textOf(find(data, NFTA_EXPR_NAME))) : [];
+    if (!names.includes('fwd') && !names.includes('dup')) continue;
+    const [table, chain] = [NFTA_RULE.TABLE, NFTA_RULE.CHAIN].map((name) =>
+      textOf(find(payload, name, sizeofNfgenmsg)),
+    );
+    found.add(`netdev ${table} ${chain}`);
+  }
+  return [...found];
+}
+
+const type = (name: number): number => (NFNL_SUBSYS_NFTABLES << 8) | name;
+
+/** struct nfgenmsg: family, version 0, resource 0. */
+function nfgenmsg(family?: string): Buffer {
+  const [number] = Object.entries(families).find(([, name]) => name === family) ?? ['0'];
+  return Buffer.from([Number(number), 0, 0, 0]);
+}
+
+const dump = (netfilter: NetlinkSocket, name: number, family?: string) =>
+  netfilter.dump((sequence) => message(type(name), NLM_F.DUMP, sequence, nfgenmsg(family)));
+
+const familyOf = (payload: Buffer): string => families[payload[0] ?? 0] ?? `family ${payload[0]}`;
+
+function devicesOf(hook: Buffer, single: number, several: number): string[] {
+  const list = find(hook, several);
+  const names = list ? [...attributes(list)].map(({ data }) => textOf(data)) : [];
+  const one = textOf(find(hook, single));
+  return [...new Set(one === '' ? names : [one, ...names])].sort();
+}
+
+/** Set times travel as milliseconds, big-endian 64 bits. */
+const milliseconds = (data: Buffer | undefined): number | null => (data ? Number(data.readBigUInt64BE(0)) : null);
+
+/** libnftnl's user data: one byte type, one byte length, value. */
+function commentIn(userdata: Buffer | undefined): string | undefined {
+  for (let at = 0; userdata && at + 2 <= userdata.length; at += 2 + (userdata[at + 1] ?? 0)) {
+    if (userdata[at] === NFTNL_UDATA_RULE_COMMENT)
+      return textOf(userdata.subarray(at + 2, at + 2 + (userdata[at + 1] ?? 0)));
+  }
+  return undefined;
+}
+
+/** What is not there, or what this kernel does not know, is nothing to list. */
+function ignoringAbsence<Item>(list: () => Item[]): Item[] {
+  try {
+    return list();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && ['ENOENT', 'EOPNOTSUPP', 'EINVAL'].includes(String(error.code))) {
+      return [];
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,88 @@
+/** The nft program, started in the namespace by nsenter, which gets the pinned namespace as an open descriptor. */
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ExecaError, execa } from 'execa';
+import type { Namespace } from '../namespace/namespace';
+import { Exit, Failure } from '../platform/failure';
+import { type Engine, NftRefusal, type Session, type TableName } from './engine';
+
+/** What a program may take before it is given up, in milliseconds; nft waits for nothing but the kernel. */
+const patience = 30_000;
+
+/**
+ * @returns the engine that starts nft for each transaction
+ * @throws Failure `no-nft-program` when nft or nsenter is not installed, or too old to print JSON
+ */
+export async function nftProgram(): Promise<Engine> {
+  for (const [program, packageName] of [
+    ['nft', 'nftables'],
+    ['nsenter', 'util-linux'],
+  ] as const) {
+    const { failed, shortMessage } = await execa(program, ['--version'], { reject: false, timeout: patience });
+    if (!failed) continue;
+    throw new Failure('no-nft-program', Exit.unsupported, `the ${program} program cannot be started: ${shortMessage}`, {
+      suggestions: [`install it: apt-get install ${packageName}`],
+    });
+  }
+  return { name: 'nft', open: openSession };
+}
+
+function openSession(namespace: Namespace): Session {
+  const list = ({ family, name }: TableName, option: string) =>
+    run(namespace, [option, '--numeric-priority', 'list', 'table', family, name], `list table ${family} ${name}`);
+  return {
+    async load(text) {
+      const file = unlinkedFile(text);
+      try {
+        // /proc/self/fd/4 in nft is the same file: standard input is a socket under Node, which nft can't reopen (FACTS).
+        await run(namespace, ['--file', '/proc/self/fd/4'], text, file);
+      } finally {
+        closeSync(file);
+      }
+    },
+    async listJson(tables) {
+      const texts: string[] = [];
+      for (const table of tables) texts.push(await list(table, '--json'));
+      return texts;
+    },
+    async listText(tables) {
+      let text = '';
+      for (const table of tables) text += `${await list(table, '--stateless')}\n`;
+      return text;
+    },
+    close() {
+      // Nothing is kept open between two commands.
+    },
+  };
+}
+
+async function run(namespace: Namespace, args: string[], text: string, file?: number): Promise<string> {
+  const descriptors = file === undefined ? [namespace.fd] : [namespace.fd, file];
+  try {
+    const { stdout } = await execa('nsenter', ['--net=/proc/self/fd/3', 'nft', ...args], {
+      // execa hands descriptors over as they are; its types know that only for the first three.
+      stdio: ['ignore', 'pipe', 'pipe', ...descriptors] as ['ignore', 'pipe', 'pipe'],
+      timeout: patience,
+      env: { LC_ALL: 'C' },
+    });
+    return stdout;
+  } catch (error) {
+    if (!(error instanceof ExecaError)) throw error;
+    throw new NftRefusal(String(error.stderr ?? '').trim() || error.shortMessage, text);
+  }
+}
+
+/** A file that only its descriptor names: nobody else can read or change what nft is about to load. */
+function unlinkedFile(text: string): number {
+  const directory = mkdtempSync(join(tmpdir(), 'netfreeze-'));
+  try {
+    const path = join(directory, 'ruleset.nft');
+    const writer = openSync(path, 'wx', 0o600);
+    writeSync(writer, text);
+    closeSync(writer);
+    return openSync(path, 'r');
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}

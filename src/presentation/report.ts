@@ -1,0 +1,74 @@
+/** Reports for people: a line for each target, with what belongs to it below. */
+import type { TargetReport } from '../freeze/report';
+import { shown } from '../platform/text';
+import { bytes, duration, since, times } from './units';
+
+/** @returns what `on` says on standard output */
+export function frozenText(report: TargetReport): string {
+  const { timings, lease, mode } = report;
+  const took = timings ? timings.renderMs + timings.rehearseMs + timings.applyMs + timings.verifyMs : 0;
+  const until = lease ? `, thaws by itself in ${duration(lease.expiresInMs)}` : '';
+  const already = report.changed ? `, proven in ${duration(took)}` : ', as before';
+  return `${name(report)} is frozen (${mode}${until}${already})\n`;
+}
+
+/** @returns what `off` says on standard output */
+export function thawedText(report: TargetReport): string {
+  if (!report.changed) return `${name(report)} is not frozen\n`;
+  const stopped = report.counters
+    ? ` (stopped during the freeze: ${times(report.counters.in.packets, 'packet')} in, ${times(report.counters.out.packets, 'packet')} out)`
+    : '';
+  return `${name(report)} is thawed${stopped}\n`;
+}
+
+/** @returns what `renew` says on standard output */
+export function renewedText(report: TargetReport): string {
+  const until = report.lease ? `thaws by itself in ${duration(report.lease.expiresInMs)}` : 'endless';
+  return `${name(report)} is frozen (${until})\n`;
+}
+
+/** @returns what `verify` says on standard output */
+export const verifiedText = (report: TargetReport): string =>
+  `${name(report)} is frozen, and the kernel shows ${report.since ? 'what was frozen' : 'a whole freeze'}\n`;
+
+/** @returns what `on --dry-run` says on standard output */
+export function dryRunText(report: TargetReport): string {
+  const lines = report.wouldChange ?? [];
+  return `${name(report)}: rehearsed, not touched; would change:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+/** @returns what `status` says on standard output about all of them */
+export function statusText(reports: TargetReport[]): string {
+  if (reports.length === 0) return 'nothing is frozen\n';
+  return reports.map(statusBlock).join('\n');
+}
+
+function statusBlock(report: TargetReport): string {
+  const lines: string[] = [`${name(report)}  ${stateText(report)}`];
+  const add = (label: string, value: string) => lines.push(`  ${label.padEnd(9)} ${value}`);
+  if (report.mode)
+    add('mode', report.template === report.mode ? report.mode : `${report.mode}, template ${report.template}`);
+  if (report.state === 'frozen') add('lease', report.lease ? `${duration(report.lease.expiresInMs)} left` : 'endless');
+  if (report.counters) {
+    const { in: incoming, out } = report.counters;
+    add(
+      'stopped',
+      `in ${times(incoming.packets, 'packet')} (${bytes(incoming.bytes)}), out ${times(out.packets, 'packet')} (${bytes(out.bytes)})`,
+    );
+  }
+  if (report.since) add('since', `${report.since} (${since(report.since)} ago)`);
+  if (report.by) add('by', `${shown(report.by.user)} (process ${report.by.pid})`);
+  if (report.reason) add('reason', shown(report.reason));
+  if (report.namespace) add('namespace', `device ${report.namespace.device}, inode ${report.namespace.inode}`);
+  for (const note of report.notes) add('note', note.split('\n').join(`\n${' '.repeat(12)}`));
+  if (report.error) add('error', report.error.message);
+  return `${lines.join('\n')}\n`;
+}
+
+function stateText({ state, verified }: TargetReport): string {
+  if (state === 'thawed') return 'thawed (lease ended)';
+  if (state === 'frozen') return verified ? 'frozen, verified' : 'frozen, not verified';
+  return { absent: 'not frozen', drifted: 'DRIFTED', failed: 'FAILED' }[state];
+}
+
+const name = ({ target }: TargetReport): string => shown(target);

@@ -1,0 +1,137 @@
+/**
+ * Records: what netfreeze keeps about one freeze. Each is one file, written whole or not at all, named by its namespace.
+ * A record speaks for one namespace of one boot: inode numbers are used again.
+ */
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { bootId, cookieOf, type Namespace, type NamespaceId } from '../namespace/namespace';
+import { isErrno } from '../platform/libc';
+import { stateFailure } from './state-directory';
+
+/** How far a freeze had come when its record was last written. */
+export type Phase = 'freezing' | 'frozen' | 'thawing';
+
+/** A freeze as it was asked for and proven. */
+export interface FreezeRecord {
+  schema: 'netfreeze/1';
+  phase: Phase;
+  target: string;
+  namespace: NamespaceId & { cookie: string | null };
+  boot: string;
+  mode: string;
+  template: string;
+  /** The lease's length in milliseconds; null is endless. Its end is the kernel's to tell. */
+  leaseMs: number | null;
+  reason: string | null;
+  by: { user: string; uid: number; pid: number };
+  /** When the freeze was asked for, ISO 8601. */
+  since: string;
+  /** The ruleset's text, byte for byte as it was loaded. */
+  text: string;
+  /** What the kernel must show, as the ruleset room defines it. */
+  expected: unknown;
+  /** nf_tables' generation right after the freeze was verified; null before. */
+  generation: number | null;
+}
+
+/** @returns the name that record and lock of a namespace share */
+export const stateName = ({ device, inode }: NamespaceId): string => `net-${device}-${inode}`;
+
+const recordFile = (directory: string, id: NamespaceId): string => join(directory, `${stateName(id)}.json`);
+
+/** @returns what a record says to recognise its namespace by */
+export const identify = (namespace: Namespace): Pick<FreezeRecord, 'namespace' | 'boot'> => ({
+  namespace: { device: namespace.device, inode: namespace.inode, cookie: cookieOf(namespace) },
+  boot: bootId(),
+});
+
+/**
+ * Reads the record of a namespace.
+ * @returns null when there is none, when it can't be read as one, or when it speaks of an earlier namespace or boot
+ */
+export function readRecord(directory: string, namespace: Namespace): FreezeRecord | null {
+  const record = parseRecord(recordFile(directory, namespace));
+  if (!record) return null;
+  const now = identify(namespace);
+  const sameCookie =
+    record.namespace.cookie === null ||
+    now.namespace.cookie === null ||
+    record.namespace.cookie === now.namespace.cookie;
+  return record.boot === now.boot && sameCookie ? record : null;
+}
+
+/**
+ * Writes a record so that a reader, and a crash at any moment, finds the old one or the new one whole.
+ * @throws Failure `state-directory`
+ */
+export function writeRecord(directory: string, record: FreezeRecord): void {
+  const file = recordFile(directory, record.namespace);
+  const draft = `${file}.${process.pid}.new`;
+  try {
+    const fd = openSync(draft, 'wx', 0o600);
+    try {
+      const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(draft, file);
+  } catch (cause) {
+    rmSync(draft, { force: true });
+    throw stateFailure(file, `the record cannot be written: ${cause instanceof Error ? cause.message : cause}`, cause);
+  }
+}
+
+/** Removes a namespace's record; none is no error. */
+export function removeRecord(directory: string, id: NamespaceId): void {
+  const file = recordFile(directory, id);
+  try {
+    rmSync(file, { force: true });
+  } catch (cause) {
+    throw stateFailure(file, `the record cannot be removed: ${cause instanceof Error ? cause.message : cause}`, cause);
+  }
+}
+
+/** @returns every record that can be read, of whatever namespace and boot */
+export function listRecords(directory: string): FreezeRecord[] {
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return [];
+    throw error;
+  }
+  return names
+    .filter((name) => /^net-[0-9]+-[0-9]+\.json$/.test(name))
+    .map((name) => parseRecord(join(directory, name)))
+    .filter((record) => record !== null);
+}
+
+/** A record that netfreeze could not have written is no record: the kernel is the truth (law 2). */
+function parseRecord(file: string): FreezeRecord | null {
+  try {
+    const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<FreezeRecord> | null;
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
+  if (typeof value !== 'object' || value === null || value.schema !== 'netfreeze/1') return false;
+  const { namespace, by, expected } = value;
+  const texts = [value.phase, value.target, value.boot, value.mode, value.template, value.since, value.text];
+  return (
+    texts.every((text) => typeof text === 'string') &&
+    ['freezing', 'frozen', 'thawing'].includes(value.phase ?? '') &&
+    typeof namespace?.device === 'number' &&
+    typeof namespace.inode === 'number' &&
+    (value.leaseMs === null || typeof value.leaseMs === 'number') &&
+    (value.reason === null || typeof value.reason === 'string') &&
+    (value.generation === null || typeof value.generation === 'number') &&
+    typeof by?.user === 'string' &&
+    Array.isArray((expected as { objects?: unknown } | null)?.objects) &&
+    Array.isArray((expected as { hooks?: unknown } | null)?.hooks)
+  );
+}

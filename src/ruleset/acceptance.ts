@@ -1,0 +1,142 @@
+/**
+ * What a template that a user brings may hold. Its text is looked at before anything is loaded: it may declare, flush
+ * and fill tables named netfreeze and nothing else, so that no command of it can reach another table (law 1). Its
+ * rehearsal is looked at after: only what can be compared, and what ends with the lease.
+ */
+import type { NftDocument, NftObject } from '../nftables/json';
+import type { Hook } from '../nftables/kernel';
+import { freezingComment, type Mode } from './plan';
+
+export const tableName = 'netfreeze';
+/** The set whose elements are the freeze; see the design, section Ruleset. */
+export const leaseSet = 'lease';
+
+/** linux/netfilter.h: NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT; defragmentation stands at -400. */
+const needed = { prerouting: 0, output: 3 } as const;
+const defragmentation = -400;
+/** linux/netfilter.h: NF_ACCEPT */
+const policyAccept = 1;
+/** Statements whose state comes from packets, so that no two readings are alike. */
+const changing = ['limit', 'quota', 'ct count', 'last', 'meter', 'set', 'map', 'synproxy', 'numgen'];
+const families = 'inet|netdev|arp|bridge';
+
+/**
+ * Looks at a rendered template's commands.
+ * @returns what is wrong with it, or null
+ */
+export function acceptText(text: string): string | null {
+  let commands: string[];
+  try {
+    commands = topLevelCommands(text);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  const allowed = [
+    new RegExp(`^(add )?table (${families}) ${tableName} ?\\{\\}$`),
+    new RegExp(`^flush (chain|set) (${families}) ${tableName} [A-Za-z][A-Za-z0-9_-]*$`),
+  ];
+  const foreign = commands.find((command) => !allowed.some((pattern) => pattern.test(command)));
+  if (foreign === undefined) return null;
+  const shown = foreign.length > 60 ? `${foreign.slice(0, 60)}…` : foreign;
+  return `it may only say "table FAMILY ${tableName} { … }" and "flush chain|set FAMILY ${tableName} NAME", not ${JSON.stringify(shown)}`;
+}
+
+/**
+ * Cuts nft text into its top-level commands as nft's scanner does: comments, quoted strings (which know no escapes),
+ * braces, and line ends or semicolons between commands. What stands in braces is left out.
+ */
+function topLevelCommands(text: string): string[] {
+  const commands: string[] = [];
+  let command = '';
+  let depth = 0;
+  const tokens = /#[^\n]*|"[^"]*"|\\\n|\s+|[{};]|[^\s"#{};\\]+|./gs;
+  const end = () => {
+    if (command.trim() !== '') commands.push(command.trim().replace(/\s+/g, ' '));
+    command = '';
+  };
+  for (const [token] of text.matchAll(tokens)) {
+    if (token === '"') throw new Error('a quotation mark is not closed');
+    if (token === '\\') throw new Error('a backslash stands where nft knows none');
+    if (token === '\\\n' || token.startsWith('#')) {
+      // nft glues a continued line on, and sees no comment.
+      if (token.startsWith('\\')) command += ' ';
+    } else if (token === '{') {
+      if (depth === 0) command += '{';
+      depth += 1;
+    } else if (token === '}') {
+      depth -= 1;
+      if (depth < 0) throw new Error('a brace is closed that was not opened');
+      if (depth === 0) command += '}';
+    } else if (depth > 0) {
+      if (token === 'include') throw new Error('"include" has no place in a template');
+    } else if (token === ';' || token.includes('\n')) {
+      end();
+    } else command += token;
+  }
+  if (depth !== 0) throw new Error('a brace is not closed');
+  end();
+  return commands;
+}
+
+/**
+ * Looks at what the kernel made of a template in the scratch namespace.
+ * @param document the tables as nft lists them
+ * @param hooks the base chains as the kernel shows them
+ * @returns what is wrong with it, or null
+ */
+export function acceptRehearsal(document: NftDocument, hooks: Hook[], mode: Mode, template: string): string | null {
+  for (const [chain, hook] of Object.entries(needed)) {
+    const found = hooks.find((candidate) => candidate.family === 'inet' && candidate.chain === chain);
+    if (found?.hook !== hook) return `it has no chain "${chain}" on the hook ${chain} in table inet ${tableName}`;
+    if (found.priority >= defragmentation)
+      return `its chain "${chain}" must come before defragmentation (priority below -400)`;
+  }
+  const wrong = hooks.find(({ type, policy }) => type !== 'filter' || policy !== policyAccept);
+  if (wrong) return `its chain "${wrong.chain}" must be of type filter with policy accept: a lease's end must open it`;
+  for (const table of document.nftables.filter((object) => 'table' in object)) {
+    const { family } = (table as { table: { family: string } }).table;
+    const lease = document.nftables.find((object) => isNamed(object, 'set', family, leaseSet));
+    if (!lease) return `table ${family} ${tableName} has no set "${leaseSet}"`;
+  }
+  return rulesObjection(document, hooks, freezingComment(mode, template));
+}
+
+function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): string | null {
+  for (const object of document.nftables) {
+    const [kind = '', value] = Object.entries(object)[0] ?? [];
+    if (
+      ['limit', 'quota', 'flowtable', 'map', 'ct helper', 'ct timeout', 'ct expectation', 'synproxy'].includes(kind)
+    ) {
+      return `a ${kind} has no place in a freeze`;
+    }
+    if (kind === 'set' && JSON.stringify((value as { flags?: unknown }).flags ?? []).includes('dynamic')) {
+      return `the set "${(value as { name: string }).name}" is filled by packets and can't be compared`;
+    }
+    if (kind !== 'rule') continue;
+    const { chain, expr, comment: ruleComment } = value as { chain: string; expr: object[]; comment?: string };
+    const statements = expr.map((statement) => Object.keys(statement)[0] ?? '');
+    const stateful = statements.find((statement) => changing.includes(statement));
+    if (stateful) return `a rule in chain "${chain}" has a "${stateful}", which can't be compared`;
+    const stops = statements.find((statement) => ['drop', 'reject', 'queue', 'xt'].includes(statement));
+    if (stops && !JSON.stringify(expr).includes(`"@${leaseSet}"`)) {
+      return `a rule in chain "${chain}" says ${stops} without asking "@${leaseSet}": it would not end with the lease`;
+    }
+    if (stops && ruleComment !== comment)
+      return `the freezing rule in chain "${chain}" must have the comment {{comment}}`;
+  }
+  const open = hooks.find(
+    ({ family, chain }) => !document.nftables.some((object) => freezes(object, family, chain, comment)),
+  );
+  return open ? `its chain "${open.chain}" in table ${open.family} ${tableName} has no freezing rule` : null;
+}
+
+function freezes(object: NftObject, family: string, chain: string, comment: string): boolean {
+  if (!('rule' in object)) return false;
+  const rule = object.rule as { family?: string; chain?: string; comment?: string };
+  return rule.family === family && rule.chain === chain && rule.comment === comment;
+}
+
+function isNamed(object: NftObject, kind: string, family: string, name: string): boolean {
+  const value = (object as Record<string, unknown>)[kind] as { family?: string; name?: string } | undefined;
+  return value?.family === family && value.name === name;
+}

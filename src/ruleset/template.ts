@@ -1,0 +1,92 @@
+/** Templates: nft text with validated values filled in. Logic-less and strict: a name that is not given is an error. */
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import drop from '../../templates/drop.nft.hbs';
+import { Exit, Failure } from '../platform/failure';
+import { acceptText } from './acceptance';
+import { type Plan, type TemplateValues, templateValues } from './plan';
+
+/** A template that can be filled in. */
+export interface Template {
+  /** What the freezing rules' comment calls it. */
+  name: string;
+  /** Whether it comes with netfreeze; what a user brings is looked at more closely, and its faults are the user's. */
+  builtin: boolean;
+  fill(values: TemplateValues): string;
+}
+
+const builtin: Record<string, (values: TemplateValues) => string> = { drop };
+
+/** The names of the templates that come with netfreeze. */
+export const builtinTemplates: readonly string[] = Object.keys(builtin);
+
+/** A template file larger than this is a mistake. */
+const largestTemplate = 64 * 1024;
+
+/**
+ * Finds a template: by name among those that come with netfreeze, by path (anything with a slash) in a file.
+ * @throws Failure `no-such-template`, `bad-template`
+ */
+export async function loadTemplate(nameOrFile: string): Promise<Template> {
+  const known = Object.hasOwn(builtin, nameOrFile) ? builtin[nameOrFile] : undefined;
+  if (known) return { name: nameOrFile, builtin: true, fill: known };
+  if (nameOrFile.includes('/')) return compileFile(nameOrFile);
+  throw new Failure('no-such-template', Exit.usage, `there is no template ${JSON.stringify(nameOrFile)}`, {
+    suggestions: [
+      `templates: ${builtinTemplates.join(', ')}`,
+      'for a file, give its path with a slash: ./mine.nft.hbs',
+    ],
+  });
+}
+
+async function compileFile(path: string): Promise<Template> {
+  const name = basename(path).replace(/\.nft(\.hbs)?$/, '');
+  if (!/^[A-Za-z][A-Za-z0-9_-]{0,31}$/.test(name)) {
+    throw bad(path, 'its name, less .nft.hbs, must be a letter followed by letters, digits, _ or -');
+  }
+  const source = readTemplate(path);
+  // The compiler is large and needed for nothing else; what comes with netfreeze is compiled by the build.
+  const { default: Handlebars } = await import('handlebars');
+  const fill = Handlebars.compile<TemplateValues>(source, { strict: true, noEscape: true, knownHelpersOnly: true });
+  return {
+    name,
+    builtin: false,
+    fill(values) {
+      try {
+        return fill(values);
+      } catch (cause) {
+        throw bad(path, cause instanceof Error ? cause.message : String(cause), cause);
+      }
+    },
+  };
+}
+
+function readTemplate(path: string): string {
+  try {
+    const source = readFileSync(path, 'utf8');
+    if (source.length <= largestTemplate) return source;
+  } catch (cause) {
+    throw new Failure('no-such-template', Exit.usage, `the template ${path} cannot be read: ${cause}`, { cause });
+  }
+  throw bad(path, `it is larger than ${largestTemplate} bytes`);
+}
+
+const bad = (path: string, why: string, cause?: unknown) =>
+  new Failure('bad-template', Exit.usage, `the template ${JSON.stringify(path)} cannot be used: ${why}`, {
+    suggestions: ['netfreeze-template(5) and templates/drop.nft.hbs show what a template needs'],
+    cause,
+  });
+
+/**
+ * Renders a plan: exactly what is loaded, and what `preview` prints.
+ * @returns nft text that ends with a newline
+ * @throws Failure `bad-template` when a template names a value that does not exist or does more than a freeze may
+ */
+export function render(template: Template, plan: Plan): string {
+  const text = template.fill(templateValues({ ...plan, template: template.name }));
+  if (!template.builtin) {
+    const objection = acceptText(text);
+    if (objection) throw bad(template.name, objection);
+  }
+  return text.endsWith('\n') ? text : `${text}\n`;
+}

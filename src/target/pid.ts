@@ -1,0 +1,16 @@
+/** `pid:N`: the namespace that a process is in. */
+import type { Kind } from './kind';
+
+/** linux/threads.h: PID_MAX_LIMIT on 64 bits */
+const largestPid = 4_194_304;
+
+export const pid: Kind = {
+  prefix: 'pid',
+  objection(name) {
+    if (!/^[1-9][0-9]{0,6}$/.test(name) || Number(name) > largestPid) return 'a process id is a whole number';
+    return null;
+  },
+  file: (name) => `/proc/${name}/ns/net`,
+  names: () => [],
+  missing: (name) => `there is no process ${name}, or it has just ended`,
+};

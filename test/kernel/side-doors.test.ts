@@ -1,0 +1,69 @@
+/** Ways by which packets pass the hooks by: a tc redirect, an XDP program, a flowtable. None may stay open in silence. */
+import { describeEngines } from './rig/describe';
+import { type Lab, useLabs } from './rig/lab';
+import { expectExit } from './rig/netfreeze';
+
+describeEngines('a side door', (engine) => {
+  const makeLab = useLabs(engine);
+
+  test.each([
+    ['ingress', 'ingress', 'parent ffff:'],
+    ['clsact', 'clsact', 'ingress'],
+    ['clsact egress', 'clsact', 'egress'],
+  ])('a tc redirect (%s) is refused by the name of its device', async (_name, qdisc, where) => {
+    const lab = await makeLab('router');
+    await tc(lab, `qdisc add dev toPeer ${qdisc}`);
+    await tc(
+      lab,
+      `filter add dev toPeer ${where} protocol ip u32 match u32 0 0 action mirred egress redirect dev toFar`,
+    );
+    await expectRefused(lab, 'toPeer');
+    await tc(lab, `qdisc del dev toPeer ${qdisc}`);
+    await lab.freeze();
+  });
+
+  test('a tc classifier that redirects nothing is no side door', async () => {
+    const lab = await makeLab();
+    await tc(lab, 'qdisc add dev toPeer clsact');
+    await tc(lab, 'filter add dev toPeer ingress protocol ip u32 match u32 0 0 action drop');
+    await lab.freeze();
+  });
+
+  test.each(['skb', 'drv', 'link'])('an XDP program (%s) is refused by the name of its device', async (mode) => {
+    const lab = await makeLab();
+    // It is loaded by a program that ends with the lab.
+    await lab.start('box', 'xdp', { device: 'toPeer', mode });
+    expect(await lab.ip('box', 'link', 'show', 'toPeer')).toContain('prog/xdp');
+    await expectRefused(lab, 'toPeer');
+  });
+
+  test('a flowtable is closed, or refused by name', async () => {
+    const lab = await makeLab('router');
+    const made = await lab
+      .nft(
+        'box',
+        'add table inet flows; add flowtable inet flows fast { hook ingress priority 0; devices = { toPeer, toFar }; }',
+      )
+      .catch((error: Error) => error);
+    if (made instanceof Error) {
+      process.stderr.write(`not tested: this kernel has no flowtables\n`);
+      return;
+    }
+    await lab.nft(
+      'box',
+      'add chain inet flows forward { type filter hook forward priority 0; }; add rule inet flows forward flow add @fast',
+    );
+    const outcome = expectExit(await lab.netfreeze('on', lab.box), 0, 5);
+    if (outcome.exit === 5) expect(outcome.stderr).toMatch(/fast|toPeer/);
+    else expect(await lab.nft('box', 'list table netdev netfreeze')).toContain('toPeer');
+  });
+
+  async function expectRefused(lab: Lab, device: string): Promise<void> {
+    const before = await lab.nft('box', 'list ruleset');
+    const outcome = expectExit(await lab.netfreeze('on', lab.box), 5);
+    expect(outcome.stderr).toContain(device);
+    expect(await lab.nft('box', 'list ruleset')).toBe(before);
+  }
+});
+
+const tc = (lab: Lab, command: string) => lab.run('box', 'tc', ...command.split(' '));
