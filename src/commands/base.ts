@@ -4,7 +4,7 @@ import { boolean } from '@oclif/core/flags';
 import { Interrupted } from '../freeze/interruption';
 import type { Machine } from '../freeze/machine';
 import { asFailure, type Operation, type TargetReport } from '../freeze/report';
-import { chooseEngine } from '../nftables/engine';
+import { chooseEngine } from '../nftables/choose';
 import { requireCapabilities } from '../platform/capabilities';
 import { Exit, Failure } from '../platform/failure';
 import { shown } from '../platform/text';

@@ -55,7 +55,7 @@ describeEngines("a namespace's other rules", (engine) => {
     /** The listing without our own table, the last one or not. */
     async function withoutOurs(): Promise<string> {
       const listing = await lab.nft('box', '-s', '-a', 'list ruleset');
-      return listing.replace(/table inet netfreeze \{[^]*?\n\}\n/, '');
+      return listing.replace(/table inet netfreeze \{[\s\S]*?\n\}\n/, '');
     }
   });
 
