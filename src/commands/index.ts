@@ -1,4 +1,5 @@
 /** All commands by name; oclif finds them here (package.json, `oclif.commands`). */
+import Doctor from './doctor';
 import Off from './off';
 import On from './on';
 import Preview from './preview';
@@ -6,4 +7,12 @@ import Renew from './renew';
 import Status from './status';
 import Verify from './verify';
 
-export const COMMANDS = { off: Off, on: On, preview: Preview, renew: Renew, status: Status, verify: Verify };
+export const COMMANDS = {
+  doctor: Doctor,
+  off: Off,
+  on: On,
+  preview: Preview,
+  renew: Renew,
+  status: Status,
+  verify: Verify,
+};

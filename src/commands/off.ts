@@ -7,9 +7,9 @@ import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
 import { targetNames } from './on';
 
 export default class Off extends NetfreezeCommand {
-  static override description = `Thaw one or many targets.
-
-Takes the ruleset away in one transaction and verifies that it is gone. What is not frozen stays as it is.`;
+  static override summary = 'Thaw one or many targets.';
+  static override description =
+    `Takes the ruleset away in one transaction and verifies that it is gone. What is not frozen stays as it is.`;
   static override examples = [
     { description: 'Thaw a namespace', command: '<%= config.bin %> off web' },
     { description: 'Thaw all that is frozen on this machine', command: '<%= config.bin %> off --all' },

@@ -7,9 +7,9 @@ import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
 import { planFlags, planFrom } from './plan-flags';
 
 export default class On extends NetfreezeCommand {
-  static override description = `Freeze the network of one or many targets, all of them or none.
-
-The ruleset is rehearsed in a scratch namespace, loaded in one atomic transaction for both directions, read back and compared. What can't be proven is rolled back.`;
+  static override summary = 'Freeze the network of one or many targets, all of them or none.';
+  static override description =
+    `The ruleset is rehearsed in a scratch namespace, loaded in one atomic transaction for both directions, read back and compared. What can't be proven is rolled back.`;
   static override examples = [
     { description: 'Freeze a namespace made by ip netns', command: '<%= config.bin %> on web' },
     { description: 'Freeze a process for 30 s at the most', command: '<%= config.bin %> on pid:4711 --lease 30s' },

@@ -9,9 +9,9 @@ describeEngines('said twice', (engine) => {
   test('on, then on: the ruleset is the same to the letter and the kernel has seen no change', async () => {
     const lab = await makeLab();
     await lab.freeze('--allow', '10.91.1.2:443/tcp');
-    const [listing, id] = [await lab.nft('box', '-a', 'list ruleset'), await generation(lab)];
+    const [listing, id] = [await lab.nft('box', '-s', '-a', 'list ruleset'), await generation(lab)];
     await lab.freeze('--allow', '10.91.1.2:443/tcp');
-    expect(await lab.nft('box', '-a', 'list ruleset')).toBe(listing);
+    expect(await lab.nft('box', '-s', '-a', 'list ruleset')).toBe(listing);
     expect(await generation(lab)).toBe(id);
     expectExit(await lab.netfreeze('verify', lab.box), 0);
   });
