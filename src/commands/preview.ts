@@ -5,9 +5,9 @@ import { NetfreezeCommand, thisMachine } from './base';
 import { planFlags, planFrom } from './plan-flags';
 
 export default class Preview extends NetfreezeCommand {
-  static override description = `Print the ruleset that \`on\` would load, and touch nothing.
-
-Needs no privileges and no target. Where the target exists and may be looked into, devices with flowtables are closed in the ruleset as \`on\` would close them.`;
+  static override summary = 'Print the ruleset that `on` would load, and touch nothing.';
+  static override description =
+    `Needs no privileges and no target. Where the target exists and may be looked into, devices with flowtables are closed in the ruleset as \`on\` would close them.`;
   static override examples = [
     { description: 'What would be loaded', command: '<%= config.bin %> preview web --lease 30s' },
     { description: 'Let nft check it', command: '<%= config.bin %> preview > f.nft && nft -c -f f.nft' },

@@ -7,9 +7,8 @@ import { targetNames } from './on';
 import { leaseFrom } from './plan-flags';
 
 export default class Renew extends NetfreezeCommand {
-  static override description = `Extend the lease of a freeze, from now.
-
-A lease that has ended stays ended: then it ends with 11 and freezes nothing again.`;
+  static override summary = 'Extend the lease of a freeze, from now.';
+  static override description = `A lease that has ended stays ended: then it ends with 11 and freezes nothing again.`;
   static override examples = [
     { description: 'As long again as it was given', command: '<%= config.bin %> renew web' },
     { description: 'Another minute', command: '<%= config.bin %> renew web --lease 1m' },

@@ -5,10 +5,10 @@ import { statusText } from '../presentation/report';
 import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
 
 export default class Status extends NetfreezeCommand {
+  static override summary =
+    'Show what is frozen, since when, by whom and why, what was stopped, and whether it has drifted.';
   static override description =
-    `Show what is frozen: since when, by whom, why, what was stopped, and whether it has drifted.
-
-Without a target it looks at every network namespace of the machine, and asks the kernel, not the records.`;
+    'Without a target it looks at every network namespace of the machine, and asks the kernel, not the records.';
   static override examples = [
     { description: 'All frozen namespaces of this machine', command: '<%= config.bin %> status' },
     { description: 'One namespace, for a program', command: '<%= config.bin %> status web --json' },

@@ -5,9 +5,9 @@ import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
 import { targetNames } from './on';
 
 export default class Verify extends NetfreezeCommand {
-  static override description = `Compare what the kernel shows with what was frozen.
-
-Ends with 0 when they are the same, 10 when the freeze has drifted, 11 when nothing is frozen.`;
+  static override summary = 'Compare what the kernel shows with what was frozen.';
+  static override description =
+    `Ends with 0 when they are the same, 10 when the freeze has drifted, 11 when nothing is frozen.`;
   static override examples = [{ description: 'Is it still frozen?', command: '<%= config.bin %> verify web' }];
   static override strict = false;
   static override args = { target: textArgument({ description: 'NAME, netns:NAME, pid:N or path:FILE' }) };

@@ -28,9 +28,14 @@ export interface Check {
 
 /** @returns every check, and as a failure what keeps this machine from freezing anything */
 export async function examine(machine: Machine): Promise<{ checks: Check[]; failure: Failure | null }> {
+  const mine = rights();
   const checks: Check[] = [
     { name: 'kernel', result: 'ok', found: `Linux ${kernelRelease()}, Node ${process.versions.node}`, todo: [] },
-    rights(),
+    mine,
+  ];
+  // Everything below needs these rights: without them it would say the same seven times.
+  if (mine.result !== 'ok') return { checks, failure: verdict(checks, false) };
+  checks.push(
     await check('native calls', 'missing', async () => `koffi ${nativeCalls().version}`),
     await check('state directory', 'missing', async () => {
       prepareStateDirectory(machine.stateDirectory);
@@ -39,7 +44,7 @@ export async function examine(machine: Machine): Promise<{ checks: Check[]; fail
     await check('scratch namespace', 'missing', async () =>
       scratch((_, cookie) => (cookie ? 'can be made' : OLD_KERNEL)),
     ),
-  ];
+  );
   const engines = [
     await engineCheck('libnftables', async () => libnftables()),
     await engineCheck('nft program', nftProgram),

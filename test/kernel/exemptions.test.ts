@@ -1,5 +1,5 @@
 /** An exemption is a hole of exactly the size that was asked for: what it names passes, and nothing else. */
-import { describeEngines } from './rig/describe';
+import { describeEngines, describeOneEngine } from './rig/describe';
 import { gaugeOf, openGauge } from './rig/gauge';
 import { address, type Family, families, type Lab, type Place, useLabs } from './rig/lab';
 import { connect } from './rig/streams';
@@ -87,6 +87,10 @@ describeEngines('an exemption', (engine) => {
     await lab.freeze();
     expect(await gauge.open()).toEqual([]);
   });
+});
+
+describeOneEngine('an exemption, or another option, that means nothing', (engine) => {
+  const makeLab = useLabs(engine);
 
   test.each([
     ['--allow', 'web.example'],

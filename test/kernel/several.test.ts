@@ -10,9 +10,9 @@ describeEngines('several targets', (engine) => {
   test('are frozen and thawed together', async () => {
     const [one, other] = [await makeLab(), await makeLab()];
     const { report } = expectExit(await one.netfreeze('on', one.box, other.box, '--json'), 0);
-    expect(report.targets.map(({ target, state }) => [target, state])).toEqual([
-      [one.box, 'frozen'],
-      [other.box, 'frozen'],
+    expect(report.targets).toMatchObject([
+      { target: expect.stringContaining(one.box), state: 'frozen' },
+      { target: expect.stringContaining(other.box), state: 'frozen' },
     ]);
     for (const lab of [one, other]) expect(await (await openGauge(lab)).open()).toEqual([]);
     expectExit(await one.netfreeze('verify', one.box, other.box), 0);
@@ -33,7 +33,7 @@ describeEngines('several targets', (engine) => {
     const frozen = await third.nft('box', 'list ruleset');
     await other.nft('box', 'add table inet netfreeze');
     const outcome = expectExit(await one.netfreeze('on', one.box, third.box, other.box, '--json'), 10);
-    expect(outcome.report.targets.find(({ target }) => target === other.box)?.error).toMatchObject({ exit: 10 });
+    expect(outcome.report.targets.find(({ target }) => target.endsWith(other.box))?.error).toMatchObject({ exit: 10 });
     expect(await one.nft('box', 'list ruleset')).toBe('');
     expect(await other.nft('box', 'list ruleset')).toBe('table inet netfreeze {\n}\n');
     expect(await third.nft('box', 'list ruleset')).toBe(frozen);

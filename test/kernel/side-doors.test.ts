@@ -1,7 +1,8 @@
 /** Ways by which packets pass the hooks by: a tc redirect, an XDP program, a flowtable. None may stay open in silence. */
 import { describeEngines } from './rig/describe';
-import { type Lab, useLabs } from './rig/lab';
+import { address, type Lab, useLabs } from './rig/lab';
 import { expectExit } from './rig/netfreeze';
+import { send, sniffer, trespassers } from './rig/packets';
 
 describeEngines('a side door', (engine) => {
   const makeLab = useLabs(engine);
@@ -9,7 +10,6 @@ describeEngines('a side door', (engine) => {
   test.each([
     ['ingress', 'ingress', 'parent ffff:'],
     ['clsact', 'clsact', 'ingress'],
-    ['clsact egress', 'clsact', 'egress'],
   ])('a tc redirect (%s) is refused by the name of its device', async (_name, qdisc, where) => {
     const lab = await makeLab('router');
     await tc(lab, `qdisc add dev toPeer ${qdisc}`);
@@ -22,10 +22,24 @@ describeEngines('a side door', (engine) => {
     await lab.freeze();
   });
 
+  test('a tc redirect of what leaves is none: it comes after the hooks', async () => {
+    const lab = await makeLab('router');
+    await tc(lab, 'qdisc add dev toPeer clsact');
+    await tc(lab, 'filter add dev toPeer egress protocol ip u32 match u32 0 0 action mirred egress redirect dev toFar');
+    const outcome = expectExit(await lab.netfreeze('on', lab.box), 0, 5);
+    if (outcome.exit === 5) return;
+    const wire = await sniffer(lab, 'far');
+    await send(lab, 'box', [
+      { kind: 'udp', family: 4, from: address[4].box, to: address[4].peer, count: 100 },
+      { kind: 'icmp', family: 4, from: address[4].box, to: address[4].peer, count: 100 },
+    ]);
+    expect(trespassers(await wire.take())).toEqual({});
+  });
+
   test('a tc classifier that redirects nothing is no side door', async () => {
     const lab = await makeLab();
     await tc(lab, 'qdisc add dev toPeer clsact');
-    await tc(lab, 'filter add dev toPeer ingress protocol ip u32 match u32 0 0 action drop');
+    await tc(lab, 'filter add dev toPeer ingress protocol ip u32 match u32 0 0 flowid 1:1');
     await lab.freeze();
   });
 

@@ -1,7 +1,7 @@
 /** Without root, without nft, without libnftables: what is refused says what to do, what needs nothing works. */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describeEngines, describeOneEngine, programPath } from './rig/describe';
+import { describeEngines, describeOneEngine } from './rig/describe';
 import { type Lab, useLabs } from './rig/lab';
 import { expectExit } from './rig/netfreeze';
 
@@ -78,13 +78,13 @@ describeOneEngine('without programs and libraries', (engine) => {
   test('without nft and libnftables: exit 5 and what to install', async () => {
     const lab = await makeLab();
     const outcome = expectExit(
-      await lab.netfreezeIn({ through: hiding(lab, 'nft', 'libnftables'), env: free }, 'on', lab.box),
+      await lab.netfreezeIn({ through: hiding(lab, 'libnftables', 'nft'), env: free }, 'on', lab.box),
       5,
     );
     expect(outcome.stderr).toMatch(/install/);
     expect(outcome.stderr).toMatch(/nftables/);
     expect(await lab.nft('box', 'list ruleset')).toBe('');
-    expectExit(await lab.netfreezeIn({ through: hiding(lab, 'nft', 'libnftables'), env: free }, 'doctor'), 0, 5);
+    expectExit(await lab.netfreezeIn({ through: hiding(lab, 'libnftables', 'nft'), env: free }, 'doctor'), 0, 5);
   });
 
   test.each(['nft', 'libnftables'] as const)('without %s the other engine does it', async (missing) => {
@@ -125,20 +125,31 @@ describeOneEngine('without programs and libraries', (engine) => {
 });
 
 /**
- * Runs what follows in a mount namespace of its own, in which the program is no program and the library no library;
- * the machine's other processes keep theirs.
+ * Runs what follows in a mount namespace of its own, in which the program is no program, or the library no library; the
+ * machine's other processes keep theirs. The nft program needs the library as well: without the library it is given
+ * one of its own, where nobody else looks for it.
  */
 function hiding(lab: Lab, ...missing: ('nft' | 'libnftables')[]): string[] {
-  const script = join(lab.stateDir, 'hide');
+  const script = join(lab.stateDir, 'hide.sh');
   writeFileSync(
     script,
     `#!/bin/sh -e
-nothing=$(dirname "$0")/nothing
-: >"$nothing"
+aside=$(dirname "$0")
+nft=$(readlink -f "$(command -v nft)")
+libraries=$(ldconfig -p | sed -n 's/.*libnftables.* => //p')
+: >"$aside/nothing"
 while [ "$1" != -- ]; do
   case $1 in
-  nft) for folder in ${programPath.replaceAll(':', ' ')}; do if [ -e "$folder/nft" ]; then mount --bind "$nothing" "$folder/nft"; fi; done ;;
-  libnftables) for file in $(ldconfig -p | sed -n 's/.*libnftables.* => //p'); do mount --bind "$nothing" "$file"; done ;;
+  nft)
+    mount --bind "$aside/nothing" "$nft"
+    ;;
+  libnftables)
+    cp $libraries "$nft" "$aside"
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s/nft "$@"\n' "$aside" "$aside" >"$aside/nft.sh"
+    chmod +x "$aside/nft.sh"
+    mount --bind "$aside/nft.sh" "$nft"
+    for library in $libraries; do mount --bind "$aside/nothing" "$library"; done
+    ;;
   esac
   shift
 done
