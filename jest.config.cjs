@@ -9,6 +9,8 @@ const shared = {
   transformIgnorePatterns: [
     '/node_modules/(?!(execa|@sindresorhus|figures|get-stream|human-signals|is-plain-obj|is-stream|is-unicode-supported|npm-run-path|parse-ms|path-key|pretty-ms|strip-final-newline|unicorn-magic|yoctocolors|@sec-ant)/)',
   ],
+  // It has an `import` export only, which jest's CommonJS resolver does not ask for.
+  moduleNameMapper: { '^unicorn-magic$': '<rootDir>/node_modules/unicorn-magic/node.js' },
   moduleFileExtensions: ['ts', 'mjs', 'js', 'cjs', 'json', 'node'],
   // TypeScript's extensionless imports; `dist` holds copies of nothing that a test should find.
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.cache/'],

@@ -5,8 +5,9 @@
 import { userInfo } from 'node:os';
 import { refuseHost } from '../namespace/namespace';
 import { NftRefusal } from '../nftables/engine';
+import { NftJsonError } from '../nftables/json';
 import { Exit, Failure } from '../platform/failure';
-import { type FreezeRecord, identify, readRecord, removeRecord, writeRecord } from '../record/record';
+import { type FreezeRecord, identify, monotonicMs, readRecord, removeRecord, writeRecord } from '../record/record';
 import {
   differences,
   type Expectation,
@@ -177,6 +178,7 @@ function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, m
     mode: plan.mode,
     template: template.name,
     leaseMs: plan.lease,
+    leaseUntilMs: null,
     reason,
     by: { user: process.env.SUDO_USER || username, uid, pid: process.pid },
     since: new Date().toISOString(),
@@ -220,7 +222,7 @@ async function verify(target: Work): Promise<void> {
   const { expected, site, name } = target;
   if (!expected || target.done) return;
   const started = performance.now();
-  const actual = await readBack(site, { listing: false });
+  const actual = await readBackOrFail(target);
   const standing = readStanding(site);
   target.timings.verifyMs = performance.now() - started;
   if (differences(expected, actual).length > 0) {
@@ -249,12 +251,31 @@ async function verify(target: Work): Promise<void> {
   target.standing = standing;
 }
 
+/** A listing that can't be had or read proves nothing. */
+async function readBackOrFail({ site, name }: Work): Promise<Expectation> {
+  try {
+    return await readBack(site, { listing: false });
+  } catch (cause) {
+    if (!(cause instanceof NftRefusal) && !(cause instanceof NftJsonError)) throw cause;
+    throw unverified(name, `the kernel's state could not be read back: ${cause.message}`);
+  }
+}
+
 function commit(target: Work, machine: Machine): void {
   if (target.done || !target.intent) return;
-  const record: FreezeRecord = { ...target.intent, phase: 'frozen', generation: generationOf(target.site) };
+  const record: FreezeRecord = {
+    ...target.intent,
+    phase: 'frozen',
+    leaseUntilMs: leaseUntil(target.standing),
+    generation: generationOf(target.site),
+  };
   writeRecord(machine.stateDirectory, record);
   target.record = record;
 }
+
+/** @returns when the kernel will end the lease, by monotonicMs() */
+export const leaseUntil = (standing: Standing | null): number | null =>
+  standing?.lease.state === 'running' ? monotonicMs() + standing.lease.expiresMs : null;
 
 /** Brings every target back to what stood before, the last one first, and says for each what became of it. */
 async function undo(work: Work[], failure: Failure, machine: Machine): Promise<void> {

@@ -5,7 +5,7 @@ import { listTables } from '../nftables/engine';
 import { familiesOfTable, hooks } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { isLocked } from '../record/lock';
-import { type FreezeRecord, listRecords, readRecord } from '../record/record';
+import { type FreezeRecord, listRecords, monotonicMs, readRecord } from '../record/record';
 import { acceptRehearsal, tableName } from '../ruleset/acceptance';
 import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
 import { resolveAll } from './group';
@@ -138,9 +138,7 @@ async function withTable(
     ? generationNote(site, record)
     : ['there is no record of this freeze: it was judged from the kernel alone'];
   try {
-    const drift = record
-      ? await driftFrom(site, standing, record.expected as Expectation)
-      : await driftWithout(site, standing);
+    const drift = record ? await driftFrom(site, standing, record) : await driftWithout(site, standing);
     if (drift) return found('drifted', drift, notes);
   } catch (error) {
     return found(stateOf(standing), null, [...notes, `not compared: ${asFailure(error).message}`]);
@@ -155,16 +153,22 @@ async function withTable(
 const stateOf = (standing: Standing) => (standing.lease.state === 'ended' ? 'thawed' : 'frozen');
 
 /** @returns how the kernel differs from what was frozen, in words, or null */
-async function driftFrom(site: Site, standing: Standing, expected: Expectation): Promise<string | null> {
+async function driftFrom(site: Site, standing: Standing, record: FreezeRecord): Promise<string | null> {
+  const expected = record.expected as Expectation;
   const actual = await readBack(site, { listing: false });
   if (differences(expected, actual).length > 0) {
     const listed = await readBack(site, { listing: true });
     return `the kernel no longer shows what was frozen:\n${await explainDifferences(expected, listed)}`;
   }
-  if (standing.lease.state !== 'ended' && !leaseCovers(expected, actual))
-    return 'the lease no longer covers all families';
-  return null;
+  if (standing.lease.state === 'ended') {
+    return endedEarly(record) ? 'its lease was emptied before its end: traffic flows' : null;
+  }
+  return leaseCovers(expected, actual) ? null : 'the lease no longer covers all families';
 }
+
+/** The kernel's timers may be a tick early, never a second. */
+const endedEarly = ({ phase, leaseUntilMs }: FreezeRecord): boolean =>
+  phase === 'frozen' && (leaseUntilMs === null || monotonicMs() < leaseUntilMs - 1000);
 
 /** Without a record: is what stands there a whole freeze, by itself? */
 async function driftWithout(site: Site, { freezing }: Standing): Promise<string | null> {

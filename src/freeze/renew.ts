@@ -5,7 +5,7 @@ import { readRecord, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { differences, type Expectation, leaseCovers } from '../ruleset/canonical';
 import { type Duration, durationText, remaining } from '../ruleset/duration';
-import { foreignTable } from './freeze';
+import { foreignTable, leaseUntil } from './freeze';
 import { eachAlone, type Opened, resolveAll, withTargets } from './group';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
@@ -52,7 +52,12 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
     throw new Failure('not-verified', Exit.verificationFailed, `${name}: the kernel does not show the renewed lease`);
   }
   if (record) {
-    writeRecord(machine.stateDirectory, { ...record, leaseMs: length, generation: generationOf(site) });
+    writeRecord(machine.stateDirectory, {
+      ...record,
+      leaseMs: length,
+      leaseUntilMs: leaseUntil(renewed),
+      generation: generationOf(site),
+    });
   }
   return { ...standingReport(empty, renewed, record, 'frozen'), verified: true, changed: true };
 }

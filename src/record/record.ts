@@ -22,6 +22,8 @@ export interface FreezeRecord {
   template: string;
   /** The lease's length in milliseconds; null is endless. Its end is the kernel's to tell. */
   leaseMs: number | null;
+  /** When the kernel is expected to end the lease, by monotonicMs(); a lease that ends earlier was ended by somebody. */
+  leaseUntilMs: number | null;
   reason: string | null;
   by: { user: string; uid: number; pid: number };
   /** When the freeze was asked for, ISO 8601. */
@@ -33,6 +35,9 @@ export interface FreezeRecord {
   /** nf_tables' generation right after the freeze was verified; null before. */
   generation: number | null;
 }
+
+/** @returns the machine's monotonic clock in milliseconds, the same for all processes of one boot */
+export const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
 /** @returns the name that record and lock of a namespace share */
 export const stateName = ({ device, inode }: NamespaceId): string => `net-${device}-${inode}`;
@@ -128,6 +133,7 @@ function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
     typeof namespace?.device === 'number' &&
     typeof namespace.inode === 'number' &&
     (value.leaseMs === null || typeof value.leaseMs === 'number') &&
+    (value.leaseUntilMs === null || typeof value.leaseUntilMs === 'number') &&
     (value.reason === null || typeof value.reason === 'string') &&
     (value.generation === null || typeof value.generation === 'number') &&
     typeof by?.user === 'string' &&

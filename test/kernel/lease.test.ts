@@ -3,70 +3,73 @@ import { describeEngines } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { useLabs } from './rig/lab';
 import { expectExit, only } from './rig/netfreeze';
+import { together } from './rig/together';
 import { sleep, until } from './rig/wait';
 
 describeEngines('a lease', (engine) => {
-  const makeLab = useLabs(engine);
+  const makeLab = useLabs(engine, 'end');
 
-  test('ends by itself: traffic flows, status and verify know it, off cleans up', async () => {
-    const lab = await makeLab('router');
-    const gauge = await openGauge(lab, 'router');
-    const began = performance.now();
-    await lab.freeze('--lease', '2s');
-    const returned = performance.now();
-    expect(await gauge.open()).toEqual([]);
-    const frozen = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
-    expect(frozen).toMatchObject({ state: 'frozen', verified: true });
-    expect(frozen.lease?.expiresInMs).toBeGreaterThan(0);
-    expect(frozen.lease?.expiresInMs).toBeLessThanOrEqual(2000);
+  together({
+    'ends by itself: traffic flows, status and verify know it, off cleans up': async () => {
+      const lab = await makeLab('router');
+      const gauge = await openGauge(lab, 'router');
+      const began = performance.now();
+      await lab.freeze('--lease', '2s');
+      const returned = performance.now();
+      expect(await gauge.open()).toEqual([]);
+      const frozen = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
+      expect(frozen).toMatchObject({ state: 'frozen', verified: true });
+      expect(frozen.lease?.expiresInMs).toBeGreaterThan(0);
+      expect(frozen.lease?.expiresInMs).toBeLessThanOrEqual(2000);
 
-    await until('the lease ends', 4000, async () => (await gauge.open()).length === gauge.all.length);
-    // Not before its time, counted from when it can have begun, nor long after it.
-    expect(performance.now() - began).toBeGreaterThan(2000);
-    expect(performance.now() - returned).toBeLessThan(2500);
+      await until('the lease ends', 4000, async () => (await gauge.open()).length === gauge.all.length);
+      // Not before its time, counted from when it can have begun, nor long after it.
+      expect(performance.now() - began).toBeGreaterThan(2000);
+      expect(performance.now() - returned).toBeLessThan(2500);
 
-    expect(only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0)).state).toBe('thawed');
-    expect((await lab.netfreeze('status', lab.box)).stdout).toContain('thawed (lease ended)');
-    expect(await lab.netfreeze('verify', lab.box)).toMatchObject({ exit: 11 });
-    expect(await lab.netfreeze('renew', lab.box, '--lease', '5s')).toMatchObject({ exit: 11 });
-    // A renewal that came too late has frozen nothing.
-    expect(await gauge.open()).toEqual(gauge.all);
+      expect(only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0)).state).toBe('thawed');
+      expect((await lab.netfreeze('status', lab.box)).stdout).toContain('thawed (lease ended)');
+      expect(await lab.netfreeze('verify', lab.box)).toMatchObject({ exit: 11 });
+      expect(await lab.netfreeze('renew', lab.box, '--lease', '5s')).toMatchObject({ exit: 11 });
+      // A renewal that came too late has frozen nothing.
+      expect(await gauge.open()).toEqual(gauge.all);
 
-    await lab.thaw();
-    expect(await lab.nft('box', 'list ruleset')).toBe('');
-    expect(await lab.netfreeze('renew', lab.box, '--lease', '5s')).toMatchObject({ exit: 11 });
-  });
+      await lab.thaw();
+      expect(await lab.nft('box', 'list ruleset')).toBe('');
+      expect(await lab.netfreeze('renew', lab.box, '--lease', '5s')).toMatchObject({ exit: 11 });
+    },
 
-  test('that is renewed lasts longer than it did, without an open moment, and can be shortened', async () => {
-    const lab = await makeLab();
-    const gauge = await openGauge(lab);
-    await gauge.open();
-    await lab.freeze('--lease', '2s');
-    await gauge.begin();
-    expectExit(await lab.netfreeze('renew', lab.box, '--lease', '30s'), 0);
-    expectExit(await lab.netfreeze('verify', lab.box), 0);
-    await sleep(2200);
-    expect(await gauge.end()).toMatchObject({ open: { out4: 0, in4: 0, out6: 0, in6: 0 } });
-    expect(only(await lab.netfreeze('status', lab.box, '--json')).lease?.expiresInMs).toBeGreaterThan(20_000);
+    'that is renewed lasts longer than it did, without an open moment, and can be shortened': async () => {
+      const lab = await makeLab();
+      const gauge = await openGauge(lab);
+      await gauge.open();
+      await lab.freeze('--lease', '2s');
+      await gauge.begin();
+      expectExit(await lab.netfreeze('renew', lab.box, '--lease', '30s'), 0);
+      expectExit(await lab.netfreeze('verify', lab.box), 0);
+      await sleep(2200);
+      expect(await gauge.end()).toMatchObject({ open: { out4: 0, in4: 0, out6: 0, in6: 0 } });
+      expect(only(await lab.netfreeze('status', lab.box, '--json')).lease?.expiresInMs).toBeGreaterThan(20_000);
 
-    expectExit(await lab.netfreeze('renew', lab.box, '--lease', '500ms'), 0);
-    await until('the shorter lease ends', 1500, async () => (await gauge.open()).length === gauge.all.length);
-  });
+      expectExit(await lab.netfreeze('renew', lab.box, '--lease', '500ms'), 0);
+      await until('the shorter lease ends', 1500, async () => (await gauge.open()).length === gauge.all.length);
+    },
 
-  test('can be given to an endless freeze, and taken from one, by on', async () => {
-    const lab = await makeLab();
-    const gauge = await openGauge(lab);
-    await lab.freeze();
-    expect(only(await lab.netfreeze('status', lab.box, '--json')).lease).toBeNull();
-    await lab.freeze('--lease', '1s');
-    await lab.freeze();
-    await sleep(1200);
-    expect(await gauge.open()).toEqual([]);
-    await lab.freeze('--lease', '1s');
-    await until('the lease ends', 2500, async () => (await gauge.open()).length === gauge.all.length);
-    // A new freeze where one has ended.
-    await lab.freeze();
-    expect(await gauge.open()).toEqual([]);
-    expectExit(await lab.netfreeze('verify', lab.box), 0);
+    'can be given to an endless freeze, and taken from one, by on': async () => {
+      const lab = await makeLab();
+      const gauge = await openGauge(lab);
+      await lab.freeze();
+      expect(only(await lab.netfreeze('status', lab.box, '--json')).lease).toBeNull();
+      await lab.freeze('--lease', '1s');
+      await lab.freeze();
+      await sleep(1200);
+      expect(await gauge.open()).toEqual([]);
+      await lab.freeze('--lease', '1s');
+      await until('the lease ends', 2500, async () => (await gauge.open()).length === gauge.all.length);
+      // A new freeze where one has ended.
+      await lab.freeze();
+      expect(await gauge.open()).toEqual([]);
+      expectExit(await lab.netfreeze('verify', lab.box), 0);
+    },
   });
 });

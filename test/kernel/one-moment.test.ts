@@ -9,7 +9,7 @@ import { useLabs } from './rig/lab';
 import { sleep } from './rig/wait';
 
 /** Hundreds on the fast engine; on the other one enough to see that it does the same. */
-const freezes = { libnftables: 200, nft: 20 } as const;
+const freezes = { libnftables: 200, nft: 10 } as const;
 
 for (const engine of engines) {
   describeKernel(`while on runs [${engine}]`, () => {

@@ -22,6 +22,30 @@ describeEngines('a side door', (engine) => {
     await lab.freeze();
   });
 
+  test('a tc redirect in a block that devices share is refused by the name of its device', async () => {
+    const lab = await makeLab('router');
+    await tc(lab, 'qdisc add dev toPeer ingress_block 22 ingress');
+    await tc(lab, 'filter add block 22 protocol ip u32 match u32 0 0 action mirred egress redirect dev toFar');
+    await expectRefused(lab, 'toPeer');
+  });
+
+  test.each(['fwd to toFar', 'dup to toFar'])(
+    'a rule at a device that says %s is refused by the name of its chain',
+    async (statement) => {
+      const lab = await makeLab('router');
+      const chain = 'chain door { type filter hook ingress device toPeer priority 0;';
+      await lab.nft('box', `table netdev side { ${chain} ${statement}; }; }`);
+      await expectRefused(lab, 'door');
+    },
+  );
+
+  test('a bridge goes on bridging its frames, and on says so by its name', async () => {
+    const lab = await makeLab('router');
+    await lab.run('box', 'ip', 'link', 'add', 'bridge0', 'type', 'bridge');
+    await lab.ip('box', 'link', 'set', 'toFar', 'master', 'bridge0');
+    expect((await lab.freeze()).stderr).toContain('bridge0');
+  });
+
   test('a tc redirect of what leaves is none: it comes after the hooks', async () => {
     const lab = await makeLab('router');
     await tc(lab, 'qdisc add dev toPeer clsact');

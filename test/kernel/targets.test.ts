@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describeEngines, describeOneEngine } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { useLabs } from './rig/lab';
-import { expectExit, only } from './rig/netfreeze';
+import { scratchDirectory } from './rig/leftovers';
+import { expectExit, netfreeze, only } from './rig/netfreeze';
 import { run } from './rig/program';
 
 describeEngines('a target', (engine) => {
@@ -47,11 +48,11 @@ describeEngines('a target', (engine) => {
 
   test('lives as long as its freeze needs it: status finds it by the kernel, without a name', async () => {
     const lab = await makeLab();
-    await lab.freeze('--reason', 'quiet; "please"');
+    await lab.freeze('--reason', 'quiet; $(please)');
     const { inode } = only(await lab.netfreeze('status', lab.box, '--json')).namespace;
     const all = expectExit(await lab.netfreeze('status', '--json'), 0).report.targets;
     expect(all.filter(({ namespace, state }) => namespace.inode === inode && state === 'frozen')).toHaveLength(1);
-    expect((await lab.netfreeze('status', lab.box)).stdout).toContain('quiet; "please"');
+    expect((await lab.netfreeze('status', lab.box)).stdout).toContain('quiet; $(please)');
   });
 });
 
@@ -139,12 +140,10 @@ describeOneEngine('the name of a target', (engine) => {
   test.each(harmful.map((name) => [JSON.stringify(name.length > 40 ? `${name.slice(0, 37)}...` : name), name]))(
     'that means nothing: %s is 2 or 3, and is not printed raw',
     async (_shown, name) => {
-      const lab = await makeLab();
-      const outcome = expectExit(await lab.netfreeze('on', name), 2, 3);
+      const outcome = expectExit(await netfreeze({ engine, stateDir: scratchDirectory('state') }, ['on', name]), 2, 3);
       expect(outcome.stdout).toBe('');
       expect(outcome.stderr).not.toBe('');
       expect(outcome.stderr).not.toContain('\u001b[31m');
-      expectExit(await lab.netfreeze('status', lab.box), 0);
     },
   );
 
@@ -163,11 +162,13 @@ describeOneEngine('the name of a target', (engine) => {
 
   test("that is the machine's own namespace: exit 2, and nothing is loaded there", async () => {
     const lab = await makeLab();
-    for (const name of [`pid:${process.pid}`, 'pid:1', 'path:/proc/self/ns/net']) {
-      expect(await lab.netfreeze('on', name, '--lease', '1s', '--dry-run')).toMatchObject({ exit: 2 });
-      expect(await lab.netfreeze('on', name)).toMatchObject({ exit: 2 });
+    for (const name of [`pid:${process.pid}`, 'path:/proc/self/ns/net', 'pid:1']) {
+      // The first process may be hidden even from root, where the machine is a container itself.
+      const refused = name === 'pid:1' ? [2, 4] : [2];
+      expectExit(await lab.netfreeze('on', name, '--lease', '1s', '--dry-run'), ...refused);
+      expectExit(await lab.netfreeze('on', name), ...refused);
       // Allowed, but without the lease that would give it back: with --dry-run, so that a fault here does no harm.
-      expect(await lab.netfreeze('on', name, '--allow-host', '--dry-run')).toMatchObject({ exit: 2 });
+      expectExit(await lab.netfreeze('on', name, '--allow-host', '--dry-run'), ...refused);
     }
   });
 

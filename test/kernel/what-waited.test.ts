@@ -4,6 +4,7 @@ import { describeEngines, describeKernel } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { address, families, type Lab, unanswered, useLabs } from './rig/lab';
 import { type Sniffed, send, sniffer } from './rig/packets';
+import { together } from './rig/together';
 import { sleep } from './rig/wait';
 
 /** Datagrams sent to each address that nobody answers for. */
@@ -37,59 +38,61 @@ describeKernel('without netfreeze, or with a freeze that does not settle', () =>
 });
 
 describeEngines('when on has returned', (engine) => {
-  const makeLab = useLabs(engine);
+  const makeLab = useLabs(engine, 'end');
 
-  test('no datagram that waited for ARP or neighbour discovery leaves, of our own or forwarded', async () => {
-    const lab = await makeLab('router');
-    const wire = await sniffBothSides(lab, 1000);
-    await sendToNobody(lab);
-    await lab.freeze();
-    await answer(lab);
-    // Longer than the kernel goes on asking for a neighbour.
-    await sleep(3500);
-    for (const seen of await wire()) expect(late(seen)).toEqual({});
-    await lab.thaw();
-    await sendToNobody(lab);
-    await sleep(100);
-    for (const seen of await wire()) expect(late(seen)).toEqual({ udp4: waiting, udp6: waiting });
-  });
+  together({
+    'no datagram that waited for ARP or neighbour discovery leaves, of our own or forwarded': async () => {
+      const lab = await makeLab('router');
+      const wire = await sniffBothSides(lab, 1000);
+      await sendToNobody(lab);
+      await lab.freeze();
+      await answer(lab);
+      // Longer than the kernel goes on asking for a neighbour.
+      await sleep(3500);
+      for (const seen of await wire()) expect(late(seen)).toEqual({});
+      await lab.thaw();
+      await sendToNobody(lab);
+      await sleep(100);
+      for (const seen of await wire()) expect(late(seen)).toEqual({ udp4: waiting, udp6: waiting });
+    },
 
-  test('a qdisc backlog that can drain has drained', async () => {
-    const lab = await makeLab();
-    const wire = await sniffer(lab, 'peer', 1000);
-    await fillQdisc(lab, 40);
-    await lab.freeze();
-    const returned = Date.now() / 1000;
-    expect(await lab.run('box', 'tc', '-s', 'qdisc', 'show', 'dev', 'toPeer')).toContain('backlog 0b 0p');
-    await sleep(1000);
-    const seen = await wire.take();
-    // All of the backlog has left while `on` was waiting for it, and nothing after that.
-    expect(seen.counts.udp4).toBe(40);
-    expect(seen.packets.filter(({ kind, at }) => kind === 'udp4' && at > returned)).toEqual([]);
-  });
+    'a qdisc backlog that can drain has drained': async () => {
+      const lab = await makeLab();
+      const wire = await sniffer(lab, 'peer', 1000);
+      await fillQdisc(lab, 40);
+      await lab.freeze();
+      const returned = Date.now() / 1000;
+      expect(await lab.run('box', 'tc', '-s', 'qdisc', 'show', 'dev', 'toPeer')).toContain('backlog 0b 0p');
+      await sleep(1000);
+      const seen = await wire.take();
+      // All of the backlog has left while `on` was waiting for it, and nothing after that.
+      expect(seen.counts.udp4).toBe(40);
+      expect(seen.packets.filter(({ kind, at }) => kind === 'udp4' && at > returned)).toEqual([]);
+    },
 
-  test('with a backlog that does not drain in 3 s, on exits 6 and has rolled back', async () => {
-    const lab = await makeLab();
-    await fillQdisc(lab, 150);
-    const gauge = await openGauge(lab);
-    const outcome = await lab.netfreeze('on', lab.box);
-    expect(outcome).toMatchObject({ exit: 6 });
-    expect(outcome.stderr).toMatch(/toPeer/);
-    expect(await lab.nft('box', 'list tables')).not.toContain('netfreeze');
-    await lab.run('box', 'tc', 'qdisc', 'del', 'dev', 'toPeer', 'root');
-    expect(await gauge.open()).toEqual(gauge.all);
-  });
+    'with a backlog that does not drain in 3 s, on exits 6 and has rolled back': async () => {
+      const lab = await makeLab();
+      await fillQdisc(lab, 150);
+      const gauge = await openGauge(lab);
+      const outcome = await lab.netfreeze('on', lab.box);
+      expect(outcome).toMatchObject({ exit: 6 });
+      expect(outcome.stderr).toMatch(/toPeer/);
+      expect(await lab.nft('box', 'list tables')).not.toContain('netfreeze');
+      await lab.run('box', 'tc', 'qdisc', 'del', 'dev', 'toPeer', 'root');
+      expect(await gauge.open()).toEqual(gauge.all);
+    },
 
-  test('the freeze that stood before a failed one still stands', async () => {
-    const lab = await makeLab();
-    const gauge = await openGauge(lab);
-    await lab.freeze('--allow-mark', '0x7');
-    // What is marked may fill a qdisc in spite of the freeze.
-    await fillQdisc(lab, 150, 7);
-    expect(await lab.netfreeze('on', lab.box)).toMatchObject({ exit: 6 });
-    expect(await lab.nft('box', 'list ruleset')).toContain('0x00000007');
-    expect(await gauge.open()).toEqual([]);
-    expect(await lab.netfreeze('verify', lab.box)).toMatchObject({ exit: 0 });
+    'the freeze that stood before a failed one still stands': async () => {
+      const lab = await makeLab();
+      const gauge = await openGauge(lab);
+      await lab.freeze('--allow-mark', '0x7');
+      // What is marked may fill a qdisc in spite of the freeze.
+      await fillQdisc(lab, 150, 7);
+      expect(await lab.netfreeze('on', lab.box)).toMatchObject({ exit: 6 });
+      expect(await lab.nft('box', 'list ruleset')).toContain('0x00000007');
+      expect(await gauge.open()).toEqual([]);
+      expect(await lab.netfreeze('verify', lab.box)).toMatchObject({ exit: 0 });
+    },
   });
 });
 

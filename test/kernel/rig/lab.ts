@@ -58,13 +58,16 @@ export interface Lab {
   remove(): Promise<void>;
 }
 
+/** Makes a lab that is removed without further ado. */
+export type LabMaker = (shape?: 'pair' | 'router') => Promise<Lab>;
+
 /**
- * Registers the removal of labs after each test.
+ * Registers the removal of labs: after each test, or at the end of what is described where tests share time.
  * @returns makes a lab
  */
-export function useLabs(engine: Engine): (shape?: 'pair' | 'router') => Promise<Lab> {
+export function useLabs(engine: Engine, until: 'test' | 'end' = 'test'): LabMaker {
   const labs: Lab[] = [];
-  afterEach(async () => {
+  (until === 'test' ? afterEach : afterAll)(async () => {
     for (const lab of labs.splice(0)) await lab.remove();
   });
   afterAll(removeFolder);
@@ -78,7 +81,7 @@ export function useLabs(engine: Engine): (shape?: 'pair' | 'router') => Promise<
 let counter = 0;
 
 /** Makes a lab for an engine; the caller removes it. */
-export async function makeLab(engine: Engine, shape: 'pair' | 'router'): Promise<Lab> {
+async function makeLab(engine: Engine, shape: 'pair' | 'router'): Promise<Lab> {
   await sweep(removeNamespace);
   counter += 1;
   const base = `nfz-${process.pid}-${counter}`;

@@ -25,6 +25,7 @@ import time
 from talk import config, say
 
 PROBES = 5
+PATIENCE = 0.05  # seconds; an open channel answers at once
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -39,7 +40,7 @@ def main():
         arrived.acquire()
         command = commands.popleft()
         if command["do"] == "probe":
-            say({"arrived": {channel.name: channel.probe() for channel in channels}})
+            say({"arrived": probe(channels)})
         elif command["do"] == "begin":
             say({"begun": True})
             watch(channels, commands, arrived)
@@ -68,18 +69,6 @@ class Channel:
         self.here.setblocking(False)
         self.sequence = 0
 
-    def probe(self):
-        count = 0
-        for _ in range(PROBES):
-            self.send()
-            # The first datagram may have to wait for a neighbour's answer.
-            limit = time.monotonic() + (0.02 if count == 0 else 0.002)
-            while time.monotonic() < limit:
-                if self.take() is not None:
-                    count += 1
-                    break
-        return count
-
     def send(self):
         self.sequence += 1
         try:
@@ -93,6 +82,23 @@ class Channel:
             return struct.unpack("!Q", self.there.recv(16))[0]
         except BlockingIOError:
             return None
+
+
+def probe(channels):
+    for channel in channels:
+        while channel.take() is not None:
+            pass
+    for _ in range(PROBES):
+        for channel in channels:
+            channel.send()
+    counts = dict.fromkeys((channel.name for channel in channels), 0)
+    # The first datagram may have to wait for a neighbour's answer.
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit and min(counts.values()) < PROBES:
+        for channel in channels:
+            while channel.take() is not None:
+                counts[channel.name] += 1
+    return counts
 
 
 def watch(channels, commands, arrived):
