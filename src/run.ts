@@ -14,6 +14,10 @@ export const isCommand = (name: string | undefined): name is keyof typeof COMMAN
  * @param argv the arguments after the program's name
  */
 export async function run([name, ...argv]: string[]): Promise<void> {
+  // A reader that has gone, as in `netfreeze status | head -1`, is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   if (!isCommand(name)) {
     const nearest = closest(name ?? '', Object.keys(COMMANDS));
     const failure = new Failure('no-such-command', Exit.usage, `there is no command ${shown(name ?? '')}`, {

@@ -41,7 +41,9 @@ export abstract class NetfreezeCommand extends Command {
     for (const report of operation.targets) {
       if (json) continue;
       if (!report.error) process.stdout.write(text(report));
-      for (const note of report.notes) process.stderr.write(`netfreeze: ${shown(report.target)}: ${note}\n`);
+      // What the failure says is not said twice.
+      const notes = report.notes.filter((note) => !report.error?.message.includes(note));
+      for (const note of notes) process.stderr.write(`netfreeze: ${shown(report.target)}: ${note}\n`);
     }
     this.complain(operation);
   }

@@ -138,8 +138,11 @@ function compare(expected: Array<[string, string]>, actual: Array<[string, strin
  * @returns text of several lines
  */
 export async function explainDifferences(expected: Expectation, actual: Expectation): Promise<string> {
-  const words = differences(expected, actual).map(({ name, kind }) => `${kind}: ${name}`);
-  return [...words, ...(await lineDifferences(expected.listing, actual.listing))].join('\n');
+  // One rule more or less changes the numbers of all that follow: the lines below show which it was.
+  const words = differences(expected, actual).map(({ name, kind }) =>
+    name.startsWith('rule ') ? `changed: rules of ${name.replace(/^rule [0-9]+ of /, '')}` : `${kind}: ${name}`,
+  );
+  return [...new Set(words), ...(await lineDifferences(expected.listing, actual.listing))].join('\n');
 }
 
 /** @returns the lines that differ between two listings, `-` expected and `+` shown, each below the block it is in */

@@ -110,14 +110,14 @@ describeEngines('drift', (engine) => {
     const lab = await makeLab();
     const gauge = await openGauge(lab);
     await lab.freeze();
-    const listing = await lab.nft('box', 'list ruleset');
+    const listing = await lab.nft('box', '-s', 'list ruleset');
     const text = readFileSync(resolve(__dirname, '../../templates/drop.nft.hbs'), 'utf8');
     const file = join(lab.stateDir, 'own.nft.hbs');
     writeFileSync(file, text.replaceAll('priority -450', 'priority -460'));
     const refused = await lab.netfreeze('on', lab.box, '--template', file);
     expect(refused).toMatchObject({ exit: 2 });
     expect(refused.stderr).toMatch(/thaw|netfreeze off/);
-    expect(await lab.nft('box', 'list ruleset')).toBe(listing);
+    expect(await lab.nft('box', '-s', 'list ruleset')).toBe(listing);
     expect(await gauge.open()).toEqual([]);
     expectExit(await lab.netfreeze('verify', lab.box), 0);
   });

@@ -30,13 +30,13 @@ describeEngines('several targets', (engine) => {
   test('of which one refuses: its exit code, an error of its own, and the others are what they were', async () => {
     const [one, other, third] = [await makeLab(), await makeLab(), await makeLab()];
     expectExit(await one.netfreeze('on', third.box, '--allow-mark', '0x7'), 0);
-    const frozen = await third.nft('box', 'list ruleset');
+    const frozen = await third.nft('box', '-s', 'list ruleset');
     await other.nft('box', 'add table inet netfreeze');
     const outcome = expectExit(await one.netfreeze('on', one.box, third.box, other.box, '--json'), 10);
     expect(outcome.report.targets.find(({ target }) => target.endsWith(other.box))?.error).toMatchObject({ exit: 10 });
     expect(await one.nft('box', 'list ruleset')).toBe('');
     expect(await other.nft('box', 'list ruleset')).toBe('table inet netfreeze {\n}\n');
-    expect(await third.nft('box', 'list ruleset')).toBe(frozen);
+    expect(await third.nft('box', '-s', 'list ruleset')).toBe(frozen);
   });
 
   test('of which one has a backlog that does not drain: exit 6, all rolled back', async () => {

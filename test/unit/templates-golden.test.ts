@@ -69,8 +69,9 @@ describe('what nft made of them', () => {
   test('an endless freeze lets neighbour discovery pass and nothing else', () => {
     const listing = golden('endless.listing');
     for (const chain of ['prerouting', 'output']) {
-      expect(rulesOf(listing, 'inet netfreeze', chain)[0]).toMatch(
-        /^ip6 hoplimit 255 icmpv6 type \S*neighbor-solicit\S*nd-neighbor-advert icmpv6 code \S+ accept$/,
+      // RFC 4861: 135 is a solicitation, 136 an advertisement; nft calls code 0 what it means for another type.
+      expect(rulesOf(listing, 'inet netfreeze', chain)[0]).toBe(
+        'ip6 hoplimit 255 icmpv6 type 135-136 icmpv6 code no-route accept',
       );
     }
   });

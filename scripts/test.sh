@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# npm test: the unit tests, then, as root, the kernel tests on real namespaces and packets.
+#
+#   npm test -- PATTERN      only test files whose path matches, as jest takes it; any other option of jest too
+#   TEST_RESULTS_DIR=DIR     where jest leaves its results, one NAME.json for each project
+#
+# Whoever is not root gets the unit tests and is told what was left out. Where CI is true nothing is left out: tests
+# that cannot run fail there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/prepare.sh
+source scripts/prepare.sh
+end_on_signals
+
+results=${TEST_RESULTS_DIR:-.cache/test-results}
+mkdir -p "$results"
+# What an earlier run left must not be taken for this one's.
+rm -f "$results"/{unit,kernel}.json
+summary=()
+status=0
+
+# project NAME OPTION...: runs one of jest's projects; its failure does not keep the next one from running.
+project() {
+  local name=$1 counts began=$SECONDS
+  shift
+  printf '\n== %s tests ==\n' "$name"
+  if ! node_modules/.bin/jest --selectProjects "$name" --json --outputFile="$results/$name.json" "$@"; then
+    status=1
+  fi
+  read -ra counts < <(node scripts/count-results.mjs "$results/$name.json")
+  summary+=("$(printf '%-7s %s passed, %s failed, %s skipped (%s s)' "$name" "${counts[@]}" $((SECONDS - began)))")
+}
+
+if ((EUID == 0)); then
+  mapfile -t packages <test/kernel/rig/packages.txt
+  install_packages "${packages[@]}"
+fi
+prepare
+
+options=("$@")
+# A pattern may well match files of one project only.
+(($# == 0)) || options+=(--passWithNoTests)
+project unit "${options[@]}"
+if ((EUID == 0)) || [[ ${CI:-} == true ]]; then
+  project kernel --runInBand "${options[@]}"
+else
+  summary+=('kernel  left out: they make namespaces, which needs root (sudo npm test)')
+fi
+
+printf '\n== summary ==\n'
+printf '%s\n' "${summary[@]}"
+exit "$status"
