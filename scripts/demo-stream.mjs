@@ -59,14 +59,15 @@ function speak(socket) {
 
 // If the demo is killed, its stream does not stay for ever.
 setTimeout(() => finish('nobody stopped it'), 300_000).unref();
-const at = { host: address, port: Number(port), allowHalfOpen: true };
+const at = { host: address, port: Number(port) };
 if (role === 'listen') {
-  const server = createServer(at, (socket) => {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
     server.close();
     speak(socket);
   });
-  server.listen(at);
+  // From now on FILE is there, and a connection can be made.
+  server.listen(at, report);
 } else {
-  const socket = connect(at, () => speak(socket));
+  const socket = connect({ ...at, allowHalfOpen: true }, () => speak(socket));
   socket.on('error', (error) => finish(error.message));
 }

@@ -15,7 +15,7 @@ fail() {
 quietly() {
   local what=$1 log
   shift
-  log=$(mktemp)
+  log=$(mktemp -t nfz-log.XXXXXX)
   printf '%s … ' "$what"
   if ! "$@" >"$log" 2>&1; then
     printf 'failed\n'

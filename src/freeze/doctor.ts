@@ -1,9 +1,8 @@
 /** What this machine, kernel, nftables and user can do: each thing is tried, in a scratch namespace, and not guessed. */
 import { release as kernelRelease } from 'node:os';
 import { cookieOf, makeScratch } from '../namespace/namespace';
+import { chooseEngine } from '../nftables/choose';
 import type { Engine } from '../nftables/engine';
-import { libnftables } from '../nftables/libnftables';
-import { nftProgram } from '../nftables/nft-program';
 import { missingCapabilities } from '../platform/capabilities';
 import { Exit, Failure } from '../platform/failure';
 import { nativeCalls } from '../platform/libc';
@@ -46,8 +45,8 @@ export async function examine(machine: Machine): Promise<{ checks: Check[]; fail
     ),
   );
   const engines = [
-    await engineCheck('libnftables', async () => libnftables()),
-    await engineCheck('nft program', nftProgram),
+    await engineCheck('libnftables', () => chooseEngine('libnftables')),
+    await engineCheck('nft program', () => chooseEngine('nft')),
   ];
   checks.push(...engines, await closingCheck(machine));
   const usable = engines.some(({ result }) => result === 'ok');

@@ -2,7 +2,7 @@
  * Records: what netfreeze keeps about one freeze. Each is one file, written whole or not at all, named by its namespace.
  * A record speaks for one namespace of one boot: inode numbers are used again.
  */
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootId, cookieOf, type Namespace, type NamespaceId } from '../namespace/namespace';
 import { isErrno } from '../platform/libc';
@@ -66,7 +66,8 @@ export function readRecord(directory: string, namespace: Namespace): FreezeRecor
 }
 
 /**
- * Writes a record so that a reader, and a crash at any moment, finds the old one or the new one whole.
+ * Writes a record so that a reader, and a crash at any moment, finds the old one or the new one whole. It is not
+ * forced to the disk: what ends the machine ends the freeze with it, and a record of an earlier boot is none.
  * @throws Failure `state-directory`
  */
 export function writeRecord(directory: string, record: FreezeRecord): void {
@@ -77,7 +78,6 @@ export function writeRecord(directory: string, record: FreezeRecord): void {
     try {
       const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
       for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-      fsyncSync(fd);
     } finally {
       closeSync(fd);
     }

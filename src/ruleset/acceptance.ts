@@ -31,14 +31,17 @@ export function acceptText(text: string): string | null {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+  const name = '[A-Za-z][A-Za-z0-9_-]*';
   const allowed = [
     new RegExp(`^(add )?table (${families}) ${tableName} ?\\{\\}$`),
-    new RegExp(`^flush (chain|set) (${families}) ${tableName} [A-Za-z][A-Za-z0-9_-]*$`),
+    new RegExp(`^flush (chain|set) (${families}) ${tableName} ${name}$`),
+    new RegExp(`^add element (${families}) ${tableName} ${name} ?\\{\\}$`),
+    new RegExp(`^add rule (${families}) ${tableName} ${name} .+$`),
   ];
   const foreign = commands.find((command) => !allowed.some((pattern) => pattern.test(command)));
   if (foreign === undefined) return null;
   const shown = foreign.length > 60 ? `${foreign.slice(0, 60)}…` : foreign;
-  return `it may only say "table FAMILY ${tableName} { … }" and "flush chain|set FAMILY ${tableName} NAME", not ${JSON.stringify(shown)}`;
+  return `it may only declare "table FAMILY ${tableName} { … }", flush its chains and sets, and add elements and rules to them, not ${JSON.stringify(shown)}`;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What netfreeze does when the kernel does not show what it loaded, because somebody else has changed it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { aloneWith } from './rig/alone';
 import { describeEngines } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { type Lab, useLabs } from './rig/lab';
@@ -23,7 +24,7 @@ describeEngines('drift', (engine) => {
       expect(outcome.stderr).toContain('netfreeze');
     }
     expectExit(await lab.netfreeze('status', lab.box), 0);
-    expectExit(await lab.netfreeze('off', '--all'), 0, 10);
+    expectExit(await lab.netfreezeIn({ through: aloneWith(lab) }, 'off', '--all'), 0, 10);
     expect(await lab.nft('box', '-a', 'list ruleset')).toBe(before);
   });
 

@@ -1,4 +1,5 @@
 /** Several targets are one operation; several netfreeze processes never mix. */
+import { aloneWith } from './rig/alone';
 import { describeEngines } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { useLabs } from './rig/lab';
@@ -58,13 +59,16 @@ describeEngines('several targets', (engine) => {
     expect(await lab.nft('box', 'list ruleset')).toBe('');
   });
 
-  test('off --all thaws what this state directory has frozen, and nothing of a table that is not ours', async () => {
-    const [one, other] = [await makeLab(), await makeLab()];
-    expectExit(await one.netfreeze('on', one.box), 0);
-    await other.nft('box', 'add table inet theirs');
-    expectExit(await one.netfreeze('off', '--all'), 0);
+  test('off --all thaws every frozen one, whoever froze it, and touches nothing that is not ours', async () => {
+    const [one, other, third] = [await makeLab(), await makeLab(), await makeLab()];
+    expectExit(await one.netfreeze('on', one.box, '--allow-mark', '0x7'), 0);
+    // Another state directory, so without a record here: known by the kernel alone.
+    await other.freeze();
+    await third.nft('box', 'add table inet theirs');
+    expectExit(await one.netfreezeIn({ through: aloneWith(one, other, third) }, 'off', '--all'), 0);
     expect(await one.nft('box', 'list ruleset')).toBe('');
-    expect(await other.nft('box', 'list ruleset')).toContain('theirs');
+    expect(await other.nft('box', 'list ruleset')).toBe('');
+    expect(await third.nft('box', 'list ruleset')).toContain('theirs');
   });
 });
 

@@ -95,13 +95,16 @@ describe('finding a template', () => {
     expect(failureText(failure)).not.toMatch(dangerous);
   });
 
-  test.each(hostileTexts.filter((text) => !text.includes('..')))('a path that means harm does none: %j', async (text) => {
-    for (const path of [join(directory(), 'x', text), `${join(directory(), 'x', text)}/mine.nft`]) {
-      const failure = await failureOf(() => loadTemplate(path));
-      expect(failure.exit).toBe(2);
-      expect(failureText(failure)).not.toMatch(dangerous);
-    }
-  });
+  test.each(hostileTexts.filter((text) => !text.includes('..')))(
+    'a path that means harm does none: %j',
+    async (text) => {
+      for (const path of [join(directory(), 'x', text), `${join(directory(), 'x', text)}/mine.nft`]) {
+        const failure = await failureOf(() => loadTemplate(path));
+        expect(failure.exit).toBe(2);
+        expect(failureText(failure)).not.toMatch(dangerous);
+      }
+    },
+  );
 
   test('a file that is larger than any template', async () => {
     await expect(loadTemplate(file('#'.repeat(64 * 1024)))).resolves.toMatchObject({ name: 'mine' });

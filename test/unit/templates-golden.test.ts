@@ -11,7 +11,8 @@ const names = Object.keys(plans);
 
 /** The rules of one chain of a table in a listing of nft. */
 function rulesOf(listing: string, table: string, chain: string): string[] {
-  const block = new RegExp(`^table ${table} \\{$.*?^\\tchain ${chain} \\{\\n(.*?)^\\t\\}$`, 'ms').exec(listing)?.[1] ?? '';
+  const block =
+    new RegExp(`^table ${table} \\{$.*?^\\tchain ${chain} \\{\\n(.*?)^\\t\\}$`, 'ms').exec(listing)?.[1] ?? '';
   return block
     .split('\n')
     .map((line) => line.trim())
@@ -60,9 +61,7 @@ describe('what nft made of them', () => {
       const exemptions = (loopback === 'keep' ? 1 : 0) + 1 + new Set(marks).size + allow.length;
       expect(rules).toHaveLength(exemptions + 1);
       expect(rules.slice(0, -1).every((rule) => rule.endsWith(' accept'))).toBe(true);
-      expect(rules.at(-1)).toBe(
-        `meta nfproto @lease counter name "${counter}" drop comment "netfreeze/1 drop drop"`,
-      );
+      expect(rules.at(-1)).toBe(`meta nfproto @lease counter name "${counter}" drop comment "netfreeze/1 drop drop"`);
     }
   });
 
