@@ -57,7 +57,13 @@ function topLevelCommands(text: string): string[] {
     if (command.trim() !== '') commands.push(command.trim().replace(/\s+/g, ' '));
     command = '';
   };
+  // nft's scanner is C and reads bytes: it ends at a NUL, and knows no other white space than ASCII's.
+  const odd = /[^\t\n\x20-\x7e]/.exec(text)?.[0];
+  if (odd !== undefined)
+    throw new Error(`the character ${JSON.stringify(odd)} has no place in it, only printable ASCII has`);
   for (const [token] of text.matchAll(tokens)) {
+    if (token.startsWith('"') && token.includes('\n'))
+      throw new Error('a quoted text goes on behind the end of its line');
     if (token === '"') throw new Error('a quotation mark is not closed');
     if (token === '\\') throw new Error('a backslash stands where nft knows none');
     if (token === '\\\n' || token.startsWith('#')) {
