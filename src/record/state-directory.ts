@@ -12,7 +12,8 @@ export const stateDirectory = (): string => process.env.NETFREEZE_STATE_DIR || '
  */
 export function prepareStateDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { mode: 0o700, recursive: true });
+    // Not recursive: Node's way of making parents turns forever where the kernel says ENOENT to mkdir, as below /proc.
+    mkdirSync(directory, { mode: 0o700 });
   } catch (cause) {
     if (!isErrno(cause, 'EEXIST')) throw stateFailure(directory, `it cannot be made: ${text(cause)}`, cause);
   }
