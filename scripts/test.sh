@@ -2,7 +2,7 @@
 # npm test: the unit tests, then, as root, the kernel tests on real namespaces and packets.
 #
 #   npm test -- PATTERN      only test files whose path matches, as jest takes it; any other option of jest too
-#   TEST_RESULTS_DIR=DIR     where jest leaves its results, one NAME.json for each project
+#   TEST_RESULTS_DIR=DIR     keep jest's results there, one NAME.json for each project
 #
 # Whoever is not root gets the unit tests and is told what was left out. Where CI is true nothing is left out: tests
 # that cannot run fail there.
@@ -12,8 +12,13 @@ cd "$(dirname "$0")/.."
 source scripts/prepare.sh
 end_on_signals
 
-results=${TEST_RESULTS_DIR:-.cache/test-results}
-mkdir -p "$results"
+if [[ -n ${TEST_RESULTS_DIR:-} ]]; then
+  results=$TEST_RESULTS_DIR
+  mkdir -p "$results"
+else
+  results=$(mktemp -d -t nfz-test.XXXXXX)
+  trap 'rm -rf "$results"' EXIT
+fi
 # What an earlier run left must not be taken for this one's.
 rm -f "$results"/{unit,kernel}.json
 summary=()

@@ -7,7 +7,7 @@ import { asFailure, type Operation, type TargetReport } from '../freeze/report';
 import { chooseEngine } from '../nftables/choose';
 import { requireCapabilities } from '../platform/capabilities';
 import { Exit, Failure } from '../platform/failure';
-import { shown } from '../platform/text';
+import { harmless, shown } from '../platform/text';
 import { failureText } from '../presentation/failure';
 import { failureJson, operationJson } from '../presentation/json';
 import { stateDirectory } from '../record/state-directory';
@@ -43,7 +43,7 @@ export abstract class NetfreezeCommand extends Command {
       if (!report.error) process.stdout.write(text(report));
       // What the failure says is not said twice.
       const notes = report.notes.filter((note) => !report.error?.message.includes(note));
-      for (const note of notes) process.stderr.write(`netfreeze: ${shown(report.target)}: ${note}\n`);
+      for (const note of notes) process.stderr.write(`netfreeze: ${shown(report.target)}: ${harmless(note)}\n`);
     }
     this.complain(operation);
   }

@@ -1,6 +1,6 @@
 /** Reports for people: a line for each target, with what belongs to it below. */
 import type { TargetReport } from '../freeze/report';
-import { shown } from '../platform/text';
+import { harmless, shown } from '../platform/text';
 import { bytes, duration, since, times } from './units';
 
 /** @returns what `on` says on standard output */
@@ -34,7 +34,7 @@ export const verifiedText = (report: TargetReport): string =>
 /** @returns what `on --dry-run` says on standard output */
 export function dryRunText(report: TargetReport): string {
   const lines = report.wouldChange ?? [];
-  return `${name(report)}: rehearsed, not touched; would change:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  return `${name(report)}: rehearsed, not touched; would change:\n${lines.map((line) => `  ${harmless(line)}\n`).join('')}`;
 }
 
 /** @returns what `status` says on standard output about all of them */
@@ -60,8 +60,14 @@ function statusBlock(report: TargetReport): string {
   if (report.by) add('by', `${shown(report.by.user)} (process ${report.by.pid})`);
   if (report.reason) add('reason', shown(report.reason));
   if (report.namespace) add('namespace', `device ${report.namespace.device}, inode ${report.namespace.inode}`);
-  for (const note of report.notes) add('note', note.split('\n').join(`\n${' '.repeat(12)}`));
-  if (report.error) add('error', report.error.message);
+  for (const note of report.notes)
+    add(
+      'note',
+      harmless(note)
+        .split('\n')
+        .join(`\n${' '.repeat(12)}`),
+    );
+  if (report.error) add('error', harmless(report.error.message));
   return `${lines.join('\n')}\n`;
 }
 

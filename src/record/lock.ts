@@ -1,5 +1,5 @@
 /** One lock per namespace, so that two netfreeze processes never mix. The kernel lets go of it when a process dies. */
-import { closeSync, fstatSync, openSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NamespaceId } from '../namespace/namespace';
@@ -8,6 +8,7 @@ import { flock, isErrno } from '../platform/libc';
 import { stateName } from './record';
 import { prepareStateDirectory, stateFailure } from './state-directory';
 
+const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
 /** sys/file.h */
 const LOCK_SH_NB = 1 | 4;
 const LOCK_EX_NB = 2 | 4;
@@ -87,7 +88,7 @@ async function take(directory: string, id: NamespaceId, name: string, deadline: 
 
 function openLock(file: string): number {
   try {
-    return openSync(file, 'a', 0o600);
+    return openSync(file, O_CREAT | O_RDWR | O_NOFOLLOW, 0o600);
   } catch (cause) {
     throw stateFailure(file, `the lock cannot be taken: ${cause instanceof Error ? cause.message : cause}`, cause);
   }

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { bootId, cookieOf, type Namespace, type NamespaceId } from '../namespace/namespace';
+import { bootId, cookieOf, type Namespace, type NamespaceId, sameNamespace } from '../namespace/namespace';
 import { isErrno } from '../platform/libc';
 import { stateFailure } from './state-directory';
 
@@ -56,7 +56,7 @@ export const identify = (namespace: Namespace): Pick<FreezeRecord, 'namespace' |
  */
 export function readRecord(directory: string, namespace: Namespace): FreezeRecord | null {
   const record = parseRecord(recordFile(directory, namespace));
-  if (!record) return null;
+  if (!record || !sameNamespace(record.namespace, namespace)) return null;
   const now = identify(namespace);
   const sameCookie =
     record.namespace.cookie === null ||
@@ -72,8 +72,10 @@ export function readRecord(directory: string, namespace: Namespace): FreezeRecor
  */
 export function writeRecord(directory: string, record: FreezeRecord): void {
   const file = recordFile(directory, record.namespace);
-  const draft = `${file}.${process.pid}.new`;
+  const draft = `${file}.new`;
   try {
+    // One writer at a time, by the namespace's lock: a draft that is there was left by a crash.
+    rmSync(draft, { force: true });
     const fd = openSync(draft, 'wx', 0o600);
     try {
       const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
@@ -125,19 +127,34 @@ function parseRecord(file: string): FreezeRecord | null {
 
 function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
   if (typeof value !== 'object' || value === null || value.schema !== 'netfreeze/1') return false;
-  const { namespace, by, expected } = value;
-  const texts = [value.phase, value.target, value.boot, value.mode, value.template, value.since, value.text];
+  const { namespace, by, phase } = value;
+  const texts = [value.phase, value.target, value.boot, value.mode, value.template, value.since, value.text, by?.user];
+  const numbers = [namespace?.device, namespace?.inode, by?.uid, by?.pid];
   return (
     texts.every((text) => typeof text === 'string') &&
-    ['freezing', 'frozen', 'thawing'].includes(value.phase ?? '') &&
-    typeof namespace?.device === 'number' &&
-    typeof namespace.inode === 'number' &&
-    (value.leaseMs === null || typeof value.leaseMs === 'number') &&
-    (value.leaseUntilMs === null || typeof value.leaseUntilMs === 'number') &&
-    (value.reason === null || typeof value.reason === 'string') &&
-    (value.generation === null || typeof value.generation === 'number') &&
-    typeof by?.user === 'string' &&
-    Array.isArray((expected as { objects?: unknown } | null)?.objects) &&
-    Array.isArray((expected as { hooks?: unknown } | null)?.hooks)
+    numbers.every((number) => typeof number === 'number') &&
+    ['freezing', 'frozen', 'thawing'].includes(phase ?? '') &&
+    isOrNull(namespace?.cookie, 'string') &&
+    isOrNull(value.leaseMs, 'number') &&
+    isOrNull(value.leaseUntilMs, 'number') &&
+    isOrNull(value.generation, 'number') &&
+    isOrNull(value.reason, 'string') &&
+    isExpectation(value.expected)
+  );
+}
+
+const isOrNull = (value: unknown, type: 'string' | 'number'): boolean => value === null || typeof value === type;
+
+/** As much of the ruleset room's Expectation as a comparison would trip over. */
+function isExpectation(value: unknown): boolean {
+  const { objects, hooks, lease, listing } = (value ?? {}) as Record<string, unknown>;
+  const isText = (entry: unknown) => typeof entry === 'string';
+  const isObject = (entry: { name?: unknown; json?: unknown } | null) => isText(entry?.name) && isText(entry?.json);
+  return (
+    isText(listing) &&
+    [objects, hooks, lease].every(Array.isArray) &&
+    (objects as Array<{ name?: unknown } | null>).every(isObject) &&
+    (lease as unknown[]).every(isText) &&
+    (hooks as unknown[]).every((hook) => typeof hook === 'object' && hook !== null)
   );
 }

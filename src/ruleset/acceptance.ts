@@ -5,6 +5,7 @@
  */
 import type { NftDocument, NftObject } from '../nftables/json';
 import type { Hook } from '../nftables/kernel';
+import { quoted } from '../platform/text';
 import { freezingComment, type Mode } from './plan';
 
 export const tableName = 'netfreeze';
@@ -18,6 +19,8 @@ const defragmentation = -400;
 const policyAccept = 1;
 /** Statements whose state comes from packets, so that no two readings are alike. */
 const changing = ['limit', 'quota', 'ct count', 'last', 'meter', 'set', 'map', 'synproxy', 'numgen'];
+/** Statements that keep a packet from going on; `xt` is the queue of kernels without nft's own. */
+const stopping = ['drop', 'reject', 'queue', 'xt'];
 const families = 'inet|netdev|arp|bridge';
 
 /**
@@ -41,7 +44,7 @@ export function acceptText(text: string): string | null {
   const foreign = commands.find((command) => !allowed.some((pattern) => pattern.test(command)));
   if (foreign === undefined) return null;
   const shown = foreign.length > 60 ? `${foreign.slice(0, 60)}…` : foreign;
-  return `it may only declare "table FAMILY ${tableName} { … }", flush its chains and sets, and add elements and rules to them, not ${JSON.stringify(shown)}`;
+  return `it may only declare "table FAMILY ${tableName} { … }", flush its chains and sets, and add elements and rules to them, not ${quoted(shown)}`;
 }
 
 /**
@@ -59,8 +62,7 @@ function topLevelCommands(text: string): string[] {
   };
   // nft's scanner is C and reads bytes: it ends at a NUL, and knows no other white space than ASCII's.
   const odd = /[^\t\n\x20-\x7e]/.exec(text)?.[0];
-  if (odd !== undefined)
-    throw new Error(`the character ${JSON.stringify(odd)} has no place in it, only printable ASCII has`);
+  if (odd !== undefined) throw new Error(`the character ${quoted(odd)} has no place in it, only printable ASCII has`);
   for (const [token] of text.matchAll(tokens)) {
     if (token.startsWith('"') && token.includes('\n'))
       throw new Error('a quoted text goes on behind the end of its line');
@@ -68,7 +70,7 @@ function topLevelCommands(text: string): string[] {
     if (token === '\\') throw new Error('a backslash stands where nft knows none');
     if (token === '\\\n' || token.startsWith('#')) {
       // nft glues a continued line on, and sees no comment.
-      if (token.startsWith('\\')) command += ' ';
+      if (token.startsWith('\\') && depth === 0) command += ' ';
     } else if (token === '{') {
       if (depth === 0) command += '{';
       depth += 1;
@@ -103,7 +105,9 @@ export function acceptRehearsal(document: NftDocument, hooks: Hook[], mode: Mode
   const wrong = hooks.find(({ type, policy }) => type !== 'filter' || policy !== policyAccept);
   if (wrong) return `its chain "${wrong.chain}" must be of type filter with policy accept: a lease's end must open it`;
   for (const table of document.nftables.filter((object) => 'table' in object)) {
-    const { family } = (table as { table: { family: string } }).table;
+    const { family, flags } = (table as { table: { family: string; flags?: unknown } }).table;
+    if (JSON.stringify(flags ?? []).includes('dormant'))
+      return `table ${family} ${tableName} is dormant: it stops nothing`;
     const lease = document.nftables.find((object) => isNamed(object, 'set', family, leaseSet));
     if (!lease) return `table ${family} ${tableName} has no set "${leaseSet}"`;
   }
@@ -126,8 +130,9 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
     const statements = expr.map((statement) => Object.keys(statement)[0] ?? '');
     const stateful = statements.find((statement) => changing.includes(statement));
     if (stateful) return `a rule in chain "${chain}" has a "${stateful}", which can't be compared`;
-    const stops = statements.find((statement) => ['drop', 'reject', 'queue', 'xt'].includes(statement));
-    if (stops && !JSON.stringify(expr).includes(`"@${leaseSet}"`)) {
+    if (statements.includes('vmap')) return `a rule in chain "${chain}" has a verdict map, which hides what it stops`;
+    const stops = statements.find((statement) => stopping.includes(statement));
+    if (stops && !expr.some(asksLease)) {
       return `a rule in chain "${chain}" says ${stops} without asking "@${leaseSet}": it would not end with the lease`;
     }
     if (stops && ruleComment !== comment)
@@ -141,8 +146,16 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
 
 function freezes(object: NftObject, family: string, chain: string, comment: string): boolean {
   if (!('rule' in object)) return false;
-  const rule = object.rule as { family?: string; chain?: string; comment?: string };
-  return rule.family === family && rule.chain === chain && rule.comment === comment;
+  const rule = object.rule as { family?: string; chain?: string; comment?: string; expr?: object[] };
+  if (rule.family !== family || rule.chain !== chain || rule.comment !== comment) return false;
+  const statements = rule.expr?.map((statement) => Object.keys(statement)[0] ?? '') ?? [];
+  return statements.some((statement) => stopping.includes(statement));
+}
+
+/** `meta nfproto @lease`, or another key of the set in a table of another family; `!=` would freeze at the lease's end. */
+function asksLease(statement: object): boolean {
+  const match = (statement as { match?: { op?: string; right?: unknown } }).match;
+  return match?.right === `@${leaseSet}` && (match.op === '==' || match.op === 'in');
 }
 
 function isNamed(object: NftObject, kind: string, family: string, name: string): boolean {

@@ -71,10 +71,18 @@ function stable(kind: string, fields: Record<string, unknown>): Record<string, u
     return set;
   }
   if (kind === 'set' && Array.isArray(rest.elem)) {
-    return { ...rest, elem: rest.elem.map((element) => JSON.stringify(sortKeys(element))).sort() };
+    return { ...rest, elem: rest.elem.map((element) => JSON.stringify(sortKeys(lasting(element)))).sort() };
   }
   if (kind === 'rule' && Array.isArray(rest.expr)) return { ...rest, expr: rest.expr.map(withoutCount) };
   return rest;
+}
+
+/** An element without the time that is left of it and what it has counted. */
+function lasting(element: unknown): unknown {
+  const inner = (element as { elem?: Record<string, unknown> } | null)?.elem;
+  if (typeof inner !== 'object' || inner === null) return element;
+  const { expires: _expires, ...rest } = inner;
+  return { elem: rest.counter ? { ...rest, counter: null } : rest };
 }
 
 /** An anonymous counter in a rule: only that it is there. */
@@ -149,13 +157,37 @@ export async function explainDifferences(expected: Expectation, actual: Expectat
 export async function lineDifferences(expected: string, actual: string): Promise<string[]> {
   const { diffLines } = await import('diff');
   const lines: string[] = [];
-  for (const part of diffLines(withoutLease(expected), withoutLease(actual))) {
-    if (!part.added && !part.removed) continue;
-    for (const line of part.value.split('\n')) {
-      if (line.trim() !== '') lines.push(`${part.added ? '+' : '-'} ${line.replaceAll('\t', '  ')}`);
+  const before = new Place();
+  const after = new Place();
+  let place = '';
+  for (const { added, removed, value } of diffLines(withoutLease(expected), withoutLease(actual))) {
+    for (const line of value.split('\n').filter((text) => text.trim() !== '')) {
+      if (added || removed) {
+        const here = (removed ? before : after).name();
+        if (here !== place && here !== '') lines.push(`in ${here}:`);
+        place = here;
+        lines.push(`${added ? '+' : '-'} ${line.replaceAll('\t', '  ')}`);
+      }
+      if (!added) before.pass(line);
+      if (!removed) after.pass(line);
     }
   }
   return lines;
+}
+
+/** Where in a listing one is: the blocks that are open. */
+class Place {
+  private readonly blocks: string[] = [];
+
+  pass(line: string): void {
+    const text = line.trim();
+    if (text.endsWith('{') && !text.includes('=')) this.blocks.push(text.slice(0, -1).trim());
+    else if (text === '}') this.blocks.pop();
+  }
+
+  name(): string {
+    return this.blocks.join(', ');
+  }
 }
 
 /** The lease's elements come and go with time; their line in a listing is no difference. */

@@ -1,5 +1,6 @@
 /** Durations as people and nft write them: 500ms, 30s, 5m, 2h. */
 import { Exit, Failure } from '../platform/failure';
+import { quoted } from '../platform/text';
 
 /** A length of time in milliseconds, validated. */
 export type Duration = number & { readonly unit: 'ms' };
@@ -16,14 +17,9 @@ export function parseDuration(text: string, flag: string): Duration {
   const [, amount, unit] = /^([0-9]{1,12})(ms|s|m|h)$/.exec(text) ?? [];
   const ms = amount && unit ? Number(amount) * units[unit as keyof typeof units] : 0;
   if (ms >= 100 && ms <= year) return ms as Duration;
-  throw new Failure(
-    'bad-duration',
-    Exit.usage,
-    `${flag} ${JSON.stringify(text)}: not a duration from 100ms to a year`,
-    {
-      suggestions: ['write a whole number and a unit: 500ms, 30s, 5m, 2h'],
-    },
-  );
+  throw new Failure('bad-duration', Exit.usage, `${flag} ${quoted(text)}: not a duration from 100ms to a year`, {
+    suggestions: ['write a whole number and a unit: 500ms, 30s, 5m, 2h'],
+  });
 }
 
 /** @returns milliseconds as a duration, whole and at least 1: what is left of a lease */

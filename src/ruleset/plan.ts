@@ -3,6 +3,7 @@
  */
 import { isIP } from 'node:net';
 import { Exit, Failure } from '../platform/failure';
+import { quoted } from '../platform/text';
 import { type Duration, durationText } from './duration';
 
 export type Mode = 'drop';
@@ -78,7 +79,7 @@ export function readFreezingComment(comment: string): { mode: Mode; template: st
  */
 export function parseAllowed(text: string): Allowed[] {
   const refuse = (why: string) =>
-    new Failure('bad-allow', Exit.usage, `--allow ${JSON.stringify(text)}: ${why}`, {
+    new Failure('bad-allow', Exit.usage, `--allow ${quoted(text)}: ${why}`, {
       suggestions: ['write 10.0.0.7, 10.0.0.0/8, 10.0.0.7:443, 10.0.0.7:53/udp, fd00::1 or [fd00::1]:443/tcp'],
     });
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/s.exec(text);
@@ -89,19 +90,19 @@ export function parseAllowed(text: string): Allowed[] {
       ? [text, undefined]
       : [plain[1] ?? '', plain[2]];
   const version = isNetwork(address);
-  if (version === 0) throw refuse(`${JSON.stringify(address)} is not a literal address or network`);
+  if (version === 0) throw refuse(`${quoted(address)} is not a literal address or network`);
   const family = version === 4 ? 'ip' : 'ip6';
   if (rest === undefined) return [{ family, address, protocol: null, port: null }];
   const [, port, protocol] = /^([0-9]{1,5})(?:\/(tcp|udp))?$/.exec(rest) ?? [];
-  if (port === undefined) throw refuse(`${JSON.stringify(rest)} is not PORT or PORT/tcp or PORT/udp`);
+  if (port === undefined) throw refuse(`${quoted(rest)} is not PORT or PORT/tcp or PORT/udp`);
   if (Number(port) < 1 || Number(port) > 65535) throw refuse(`port ${port} is not between 1 and 65535`);
   const protocols = protocol === undefined ? (['tcp', 'udp'] as const) : ([protocol as 'tcp' | 'udp'] as const);
   return protocols.map((name) => ({ family, address, protocol: name, port: Number(port) }));
 }
 
-/** @returns 4 or 6 for an address or a network with a prefix length that fits, 0 for anything else */
+/** @returns 4 or 6 for an address or a network with a prefix length that fits (nft reads /010 as octal), 0 for all else */
 function isNetwork(text: string): 0 | 4 | 6 {
-  const [, address = '', prefix] = /^([0-9A-Fa-f.:]+)(?:\/([0-9]{1,3}))?$/.exec(text) ?? [];
+  const [, address = '', prefix] = /^([0-9A-Fa-f.:]+)(?:\/(0|[1-9][0-9]{0,2}))?$/.exec(text) ?? [];
   const version = isIP(address) as 0 | 4 | 6;
   return prefix !== undefined && Number(prefix) > (version === 4 ? 32 : 128) ? 0 : version;
 }
@@ -113,7 +114,7 @@ function isNetwork(text: string): 0 | 4 | 6 {
 export function parseMark(text: string): number {
   const mark = /^(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})$/.test(text) ? Number(text) : 0;
   if (mark >= 1 && mark <= 0xffffffff) return mark;
-  throw new Failure('bad-mark', Exit.usage, `--allow-mark ${JSON.stringify(text)}: not a packet mark`, {
+  throw new Failure('bad-mark', Exit.usage, `--allow-mark ${quoted(text)}: not a packet mark`, {
     suggestions: ['write a number from 1 to 4294967295, such as 0xC114'],
   });
 }
@@ -128,7 +129,7 @@ export function closedDevices(names: string[]): ClosedDevice[] {
       throw new Failure(
         'odd-device-name',
         Exit.unsupported,
-        `a flowtable uses the device ${JSON.stringify(name)}, whose name cannot be written in an nftables ruleset`,
+        `a flowtable uses the device ${quoted(name)}, whose name cannot be written in an nftables ruleset`,
         { suggestions: ['rename the device, or delete the flowtable'] },
       );
     }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import drop from '../../templates/drop.nft.hbs';
 import { Exit, Failure } from '../platform/failure';
+import { quoted } from '../platform/text';
 import { acceptText } from './acceptance';
 import { type Plan, type TemplateValues, templateValues } from './plan';
 
@@ -31,7 +32,7 @@ export async function loadTemplate(nameOrFile: string): Promise<Template> {
   const known = Object.hasOwn(builtin, nameOrFile) ? builtin[nameOrFile] : undefined;
   if (known) return { name: nameOrFile, builtin: true, fill: known };
   if (nameOrFile.includes('/')) return compileFile(nameOrFile);
-  throw new Failure('no-such-template', Exit.usage, `there is no template ${JSON.stringify(nameOrFile)}`, {
+  throw new Failure('no-such-template', Exit.usage, `there is no template ${quoted(nameOrFile)}`, {
     suggestions: [
       `templates: ${builtinTemplates.join(', ')}`,
       'for a file, give its path with a slash: ./mine.nft.hbs',
@@ -47,6 +48,8 @@ async function compileFile(path: string): Promise<Template> {
   const source = readTemplate(path);
   // The compiler is large and needed for nothing else; what comes with netfreeze is compiled by the build.
   const { default: Handlebars } = await import('handlebars');
+  const unknown = await unknownName(source, path);
+  if (unknown !== null) throw bad(path, `it names ${quoted(unknown)}, which is no value`);
   const fill = Handlebars.compile<TemplateValues>(source, { strict: true, noEscape: true, knownHelpersOnly: true });
   return {
     name,
@@ -61,18 +64,58 @@ async function compileFile(path: string): Promise<Template> {
   };
 }
 
+/** What a template may name; conditions on other names would be false without a word, strict or not. */
+const names = new Set<string>([
+  ...['comment', 'timeout', 'keepLoopback', 'marks', 'allow', 'closesDevices', 'devices'],
+  ...['family', 'address', 'protocol', 'port', 'name', 'chain'],
+  ...['if', 'unless', 'each', 'else', '@index', '@first', '@last'],
+]);
+
+/** Looks at every name in a template. @returns one that is no value, or null */
+async function unknownName(source: string, path: string): Promise<string | null> {
+  const { default: Handlebars } = await import('handlebars');
+  let unknown: string | null = null;
+  class Names extends Handlebars.Visitor {
+    override PathExpression(expression: hbs.AST.PathExpression): void {
+      const name = `${expression.data ? '@' : ''}${expression.parts.join('.')}`;
+      // No parts: `this`, or `..`.
+      if (expression.parts.length > 0 && !names.has(name)) unknown ??= name;
+    }
+    override PartialStatement(): void {
+      unknown ??= '> (a partial)';
+    }
+    override DecoratorBlock(): void {
+      unknown ??= '#* (a decorator)';
+    }
+    override Decorator(): void {
+      unknown ??= '* (a decorator)';
+    }
+    override PartialBlockStatement(): void {
+      unknown ??= '#> (a partial)';
+    }
+  }
+  try {
+    new Names().accept(Handlebars.parse(source));
+  } catch (cause) {
+    throw bad(path, cause instanceof Error ? cause.message : String(cause), cause);
+  }
+  return unknown;
+}
+
 function readTemplate(path: string): string {
   try {
     const source = readFileSync(path, 'utf8');
     if (source.length <= largestTemplate) return source;
   } catch (cause) {
-    throw new Failure('no-such-template', Exit.usage, `the template ${path} cannot be read: ${cause}`, { cause });
+    throw new Failure('no-such-template', Exit.usage, `the template ${quoted(path)} cannot be read: ${cause}`, {
+      cause,
+    });
   }
   throw bad(path, `it is larger than ${largestTemplate} bytes`);
 }
 
 const bad = (path: string, why: string, cause?: unknown) =>
-  new Failure('bad-template', Exit.usage, `the template ${JSON.stringify(path)} cannot be used: ${why}`, {
+  new Failure('bad-template', Exit.usage, `the template ${quoted(path)} cannot be used: ${why}`, {
     suggestions: ['netfreeze-template(5) and templates/drop.nft.hbs show what a template needs'],
     cause,
   });

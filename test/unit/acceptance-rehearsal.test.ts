@@ -185,7 +185,7 @@ describe('what cannot be compared', () => {
     ['quota', { val: 10, val_unit: 'mbytes' }],
     ['ct count', { val: 10 }],
     ['last', null],
-    ['meter', { name: 'm', key: 'x', stmt: {} }],
+    ['meter', { name: 'm', key: 'x', stmt: { counter: null } }],
     ['set', { op: 'add', elem: 'x', set: '@friends' }],
     ['map', { op: 'add', elem: 'x', data: 'y', map: '@friends' }],
     ['synproxy', { mss: 1460 }],

@@ -39,7 +39,7 @@ const expectation = (document: NftDocument, hooks: readonly Hook[] = wholeHooks,
   canonical(document, [...hooks], listing);
 const whole = expectation(listed(...wholeFreeze, set()));
 const withSet = (replace: (object: Listed) => Listed | Listed[] | null): Expectation =>
-  expectation(listed(...[...wholeFreeze, set()].flatMap((object) => replace(structuredClone(object)) ?? [])));
+  expectation(listed(...[...wholeFreeze, set()].flatMap<Listed>((object) => replace(structuredClone(object)) ?? [])));
 
 /** The differences in words, as `kind: name`. */
 const found = (actual: Expectation, expected = whole): string[] =>
@@ -496,6 +496,7 @@ describe('how a difference reads', () => {
     expect(await lineDifferences(listing, '')).toEqual(came.map((line) => `-${line.slice(1)}`));
   });
 
+  // One rule more or less changes the numbers of all that follow: the lines show which it was.
   test('words first, then lines', async () => {
     const expected = { ...whole, listing };
     const shown = withSet((object) => (is(object, 'rule', 'prerouting') && object.rule?.comment ? null : object));
@@ -506,7 +507,7 @@ describe('how a difference reads', () => {
     };
     expect(await explainDifferences(expected, actual)).toBe(
       [
-        'missing: rule 2 of chain inet netfreeze prerouting',
+        'changed: rules of chain inet netfreeze prerouting',
         'changed: hook of chain inet netfreeze output',
         'missing: hook of chain inet netfreeze prerouting',
         '-     meta nfproto @lease counter name "in" drop comment "netfreeze/1 drop drop"',

@@ -1,4 +1,5 @@
 /** What a test expects of a refusal. */
+import './realms';
 import { Failure } from '../../src/platform/failure';
 
 /** @returns the Failure that `action` throws or rejects with; any other outcome fails the test */
@@ -14,7 +15,7 @@ export async function failureOf(action: () => unknown): Promise<Failure> {
 }
 
 /** What must never reach a terminal as it is: control characters, and those that turn the direction of text. */
-export const dangerous = /[\0-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+export const dangerous = /[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 
 /** Names and values as somebody would write them who means harm. */
 export const hostileTexts: readonly string[] = [

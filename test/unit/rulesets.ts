@@ -83,7 +83,7 @@ export const listed = (...objects: readonly Listed[]): NftDocument =>
 
 /** @returns the whole freeze with other objects in place of those that `replace` changes; null takes one away */
 export const wholeFreezeBut = (replace: (object: Listed) => Listed | Listed[] | null): NftDocument =>
-  listed(...wholeFreeze.flatMap((object) => replace(structuredClone(object)) ?? []));
+  listed(...wholeFreeze.flatMap<Listed>((object) => replace(structuredClone(object)) ?? []));
 
 /** @returns whether an object is of that kind, and of that name (of a rule: in that chain) */
 export function is(object: Listed, kind: string, name?: string): boolean {

@@ -16,6 +16,7 @@ function narrowed(wanted: string | undefined): Engine[] {
 }
 
 const missing = whatIsMissing();
+if (missing !== null) process.stderr.write(`kernel tests: ${missing}\n`);
 
 /** A `describe` of tests that need root: skipped with a word elsewhere, a failure where CI is true. */
 export function describeKernel(name: string, body: () => void): void {

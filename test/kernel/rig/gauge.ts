@@ -1,10 +1,8 @@
 /** Which directions of a lab are open right now, and whether they ever differed: see traffic/gauge.py. */
 import { address, type Family, families, type Lab, type Place } from './lab';
 
-/** A direction and an address family; `out` leaves the box, `in` reaches its programs, `through` is forwarded by it. */
-export type ChannelName = `${'out' | 'in' | 'through' | 'back'}${Family}`;
-
 interface Channel {
+  /** Of the usual ones: `out` leaves the box, `in` reaches its programs, `through` and `back` are forwarded by it. */
   name: string;
   from: Place;
   to: Place;

@@ -102,12 +102,17 @@ def probe(channels):
 
 
 def watch(channels, commands, arrived):
+    # Kept from one time to the next: a change between two tries is a flip even where no try came before it.
+    state = None
     while True:
         tries, flips, late = 0, 0, 0
+        first = state
         opened = dict.fromkeys((channel.name for channel in channels), 0)
         closed = dict(opened)
-        state = first = None
-        while not commands:
+        ending = False
+        while not ending:
+            # The last round begins after the command has come: what it is about is seen even if we slept until then.
+            ending = len(commands) > 0
             for channel in channels:
                 channel.send()
                 got = channel.take()

@@ -1,0 +1,156 @@
+/** What stands under our name as the kernel shows it, and the way back from a freeze, on prepared answers of the kernel. */
+import type { Site } from '../../src/freeze/machine';
+import { rollBack } from '../../src/freeze/rollback';
+import { readStanding } from '../../src/freeze/standing';
+import { attribute, nested, stringAttribute } from '../../src/netlink/message';
+import { NftRefusal } from '../../src/nftables/engine';
+import { failureOf } from './failures';
+import { answer, fakeNetlink, GET, u32, u64 } from './fake-netlink';
+
+const ours = stringAttribute(1, 'netfreeze');
+const table = answer('inet', ours);
+const commented = (text: string) =>
+  answer('inet', ours, attribute(7, Buffer.concat([Buffer.from([0, text.length + 1]), Buffer.from(`${text}\0`)])));
+const element = (times?: { timeoutMs: number; expiresMs: number }) =>
+  answer(
+    'inet',
+    nested(
+      3,
+      nested(
+        1,
+        nested(1, attribute(1, u32(2))),
+        ...(times ? [attribute(4, u64(BigInt(times.timeoutMs))), attribute(5, u64(BigInt(times.expiresMs)))] : []),
+      ),
+    ),
+  );
+const counter = (name: string, packets: bigint) =>
+  answer(
+    'inet',
+    ours,
+    stringAttribute(2, name),
+    attribute(3, u32(1)),
+    nested(4, attribute(1, u64(packets * 64n)), attribute(2, u64(packets))),
+  );
+
+const siteWith = (answers: Parameters<typeof fakeNetlink>[0], load?: (text: string) => void): Site => ({
+  namespace: { fd: -1, device: 4, inode: 1 },
+  netfilter: fakeNetlink(answers),
+  route: fakeNetlink({}),
+  session: async () => ({
+    load: async (text) => load?.(text),
+    listJson: async () => [],
+    listText: async () => '',
+    close() {},
+  }),
+  close() {},
+});
+
+describe('what stands', () => {
+  test('nothing, without a table of our name', () => {
+    expect(readStanding(siteWith({ [GET.TABLE]: [answer('inet', stringAttribute(1, 'filter'))] }))).toBeNull();
+  });
+
+  test('a freeze, by its comment, with its counters', () => {
+    const site = siteWith({
+      [GET.TABLE]: [table],
+      [GET.RULE]: [commented('allowed'), commented('netfreeze/1 drop mine')],
+      [GET.SETELEM]: [element()],
+      [GET.OBJ]: [counter('in', 3n), counter('out', 5n), counter('else', 7n)],
+    });
+    expect(readStanding(site)).toEqual({
+      families: ['inet'],
+      freezing: { mode: 'drop', template: 'mine' },
+      lease: { state: 'endless' },
+      counters: { in: { packets: 3, bytes: 192 }, out: { packets: 5, bytes: 320 } },
+    });
+  });
+
+  test('a table of our name that is perhaps not ours', () => {
+    expect(readStanding(siteWith({ [GET.TABLE]: [table], [GET.RULE]: [commented('by hand')] }))).toEqual({
+      families: ['inet'],
+      freezing: null,
+      lease: { state: 'ended' },
+      counters: { in: { packets: 0, bytes: 0 }, out: { packets: 0, bytes: 0 } },
+    });
+  });
+
+  const times = (expiresMs: number, timeoutMs = 30_000) => element({ timeoutMs, expiresMs });
+  test.each<[what: string, elements: ReturnType<typeof element>[], lease: object]>([
+    ['no element', [], { state: 'ended' }],
+    ['elements that stay', [element(), element()], { state: 'endless' }],
+    ['one that stays and one that goes', [times(9000), element()], { state: 'endless' }],
+    ['elements that go', [times(9000), times(9000)], { state: 'running', timeoutMs: 30_000, expiresMs: 9000 }],
+    [
+      'the one that goes first tells',
+      [times(9000), times(8998)],
+      { state: 'running', timeoutMs: 30_000, expiresMs: 8998 },
+    ],
+    ['at the very end', [times(0), times(1)], { state: 'ended' }],
+  ])('a lease: %s', (_, elements, lease) => {
+    const site = siteWith({ [GET.TABLE]: [table], [GET.SETELEM]: elements });
+    expect(readStanding(site)?.lease).toEqual(lease);
+  });
+});
+
+describe('going back to nothing', () => {
+  /** A kernel with our table, until it is deleted. */
+  function withTables(load: (text: string, remove: () => void) => void) {
+    const loaded: string[] = [];
+    let tables = [answer('netdev', ours), table];
+    const site = siteWith({ [GET.TABLE]: () => tables }, (text) => {
+      loaded.push(text);
+      load(text, () => {
+        tables = [];
+      });
+    });
+    return { site, loaded };
+  }
+
+  test('where nothing stands, nothing is done', async () => {
+    const load = jest.fn();
+    expect(await rollBack(siteWith({}, load), 'netns:web', null)).toBe('no freeze stands, as before');
+    expect(load).not.toHaveBeenCalled();
+  });
+
+  test('our tables are deleted in one transaction, nobody else’s', async () => {
+    const { site, loaded } = withTables((_, remove) => remove());
+    expect(await rollBack(site, 'netns:web', null)).toBe('no freeze stands, as before');
+    expect(loaded).toEqual(['delete table inet netfreeze\ndelete table netdev netfreeze\n']);
+  });
+
+  test('tables that still stand need a person', async () => {
+    const { site } = withTables(() => {});
+    const failure = await failureOf(() => rollBack(site, 'netns:web', null));
+    expect(failure).toMatchObject({ code: 'rollback-failed', exit: 7 });
+    expect(failure.message).toContain('table inet netfreeze, netdev netfreeze still stands');
+    expect(failure.suggestions.join()).toContain('netfreeze off netns:web');
+  });
+
+  test('so does a refusal', async () => {
+    const { site } = withTables((text) => {
+      throw new NftRefusal('Error: Device or resource busy', text);
+    });
+    const failure = await failureOf(() => rollBack(site, 'netns:web', null));
+    expect(failure).toMatchObject({ code: 'rollback-failed', exit: 7 });
+    expect(failure.message).toContain('Device or resource busy');
+    expect(failure.cause).toBeInstanceOf(NftRefusal);
+  });
+
+  test('an earlier freeze whose lease has ended meanwhile is not brought back', async () => {
+    const { site, loaded } = withTables((_, remove) => remove());
+    const state = { objects: [], hooks: [], lease: [], listing: '' };
+    const lease = { state: 'running', timeoutMs: 1000, expiresMs: 500 } as const;
+    const before = { state, lease, at: performance.now() - 5000 };
+    expect(await rollBack(site, 'netns:web', before)).toBe('thawed: the earlier freeze had come to its end');
+    expect(loaded).toHaveLength(1);
+  });
+});
+
+describe('a refusal of nft', () => {
+  test('shows the text with the numbers that its messages count', () => {
+    const refusal = new NftRefusal('/dev/fd/4:2:1-3: Error: syntax error\nfoo\n^^^\nmore\n', 'table x\nfoo\n');
+    expect(refusal.message).toBe('/dev/fd/4:2:1-3: Error: syntax error foo ^^^');
+    expect(refusal.numberedText).toBe('   1  table x\n   2  foo\n   3  ');
+    expect(new NftRefusal('', '').message).toBe('nft failed without a word');
+  });
+});
