@@ -47,28 +47,43 @@ export async function withTargets(
 ): Promise<Operation> {
   const first = attempts.find(({ failure }) => failure !== null)?.failure ?? null;
   const targets = attempts.flatMap(({ target }) => (target ? [target] : []));
-  const unresolved = attempts.flatMap(({ name, failure }) => (failure ? [failedReport(name, null, failure)] : []));
+  const unresolved = new Map(attempts.flatMap(({ name, failure }) => (failure ? [[name, failure] as const] : [])));
   if (first && !options.partial) {
     for (const { namespace } of targets) release(namespace);
     return { targets: attempts.map((attempt) => notAttempted(attempt, first)), failure: first };
   }
   const opened: Opened[] = [];
+  let taken = 0;
   try {
-    for (const target of targets) open(target, opened, machine);
+    for (const target of targets) {
+      taken += 1;
+      open(target, opened, machine);
+    }
     const locks = opened.map(({ name, site }) => ({
       name,
       device: site.namespace.device,
       inode: site.namespace.inode,
     }));
     const { reports, failures } = await withLocks(machine.stateDirectory, locks, () => operation(opened));
-    return { targets: [...reports, ...unresolved], failure: first ?? decisive(failures) };
+    return { targets: inOrder(attempts, unresolved, reports), failure: first ?? decisive(failures) };
   } catch (error) {
     const failure = asFailure(error);
     const reports = targets.map(({ name, namespace }) => failedReport(name, namespace, failure));
-    return { targets: [...reports, ...unresolved], failure };
+    return { targets: inOrder(attempts, unresolved, reports), failure };
   } finally {
     for (const { site } of opened) site.close();
+    // Those that were not opened, since an earlier one could not be.
+    for (const target of targets.slice(taken)) release(target.namespace);
   }
+}
+
+/** Puts reports where their names stand in the command; a namespace that was named twice has one. */
+function inOrder(attempts: Attempt[], unresolved: Map<string, Failure>, reports: TargetReport[]): TargetReport[] {
+  const rows = attempts.map(({ name, target }) => {
+    const failure = unresolved.get(name);
+    return failure ? failedReport(name, null, failure) : reports.find((report) => report.target === target?.name);
+  });
+  return rows.filter((row, index) => row !== undefined && rows.indexOf(row) === index) as TargetReport[];
 }
 
 /** Runs a step on every target; throws the first failure after all of them have had their turn. */

@@ -1,4 +1,5 @@
 /** Going back to what stood before a freeze: nothing, or an earlier freeze until the end that it had; and proving that. */
+import { NftRefusal } from '../nftables/engine';
 import { familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { leaseSet, tableName } from '../ruleset/acceptance';
@@ -34,12 +35,23 @@ export async function rollBack(site: Site, name: string, before: Before | null):
   }
 }
 
-/** Deletes our tables, in one transaction, and verifies that they are gone. */
+/**
+ * Deletes our tables, in one transaction, and verifies that they are gone. The kernel takes a table's hooks away one after
+ * the other, and each still drops until it is gone; so the lease is emptied first, which opens all directions at once.
+ */
 export async function removeTables(site: Site): Promise<void> {
   const families = familiesOfTable(site.netfilter, tableName);
   if (families.length === 0) return;
   const session = await site.session();
-  await session.load(families.map((family) => `delete table ${family} ${tableName}\n`).join(''));
+  const deletions = families.map((family) => `delete table ${family} ${tableName}\n`).join('');
+  const emptied = families.map((family) => `flush set ${family} ${tableName} ${leaseSet}\n`).join('');
+  try {
+    await session.load(emptied + deletions);
+  } catch (error) {
+    // A table that has drifted may have lost the set.
+    if (!(error instanceof NftRefusal)) throw error;
+    await session.load(deletions);
+  }
   const left = familiesOfTable(site.netfilter, tableName);
   if (left.length > 0)
     throw new Error(`table ${left.map((family) => `${family} ${tableName}`).join(', ')} still stands`);

@@ -202,7 +202,7 @@ describeEngines('roll-back', (name) => {
     const lab = await busyLab();
     const fault: Fault = (session) => ({
       async load(text) {
-        if (text.startsWith('delete table')) throw new NftRefusal('Error: Device or resource busy', text);
+        if (text.includes('delete table')) throw new NftRefusal('Error: Device or resource busy', text);
         await session.load(text);
         inBox(lab, 'insert rule inet netfreeze output accept');
       },

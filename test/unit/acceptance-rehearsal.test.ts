@@ -226,6 +226,13 @@ describe('a rule that stops packets', () => {
     expect(objection(withRule([thawed, { counter: 'in' }, drop]))).toEqual(expect.any(String));
   });
 
+  test.each<[what: string, statement: unknown]>([
+    ['elsewhere', { fwd: { dev: 'eth1' } }],
+    ['elsewhere as a copy', { dup: { addr: '10.0.0.9' } }],
+  ])('may not send packets %s, past the freeze and after the lease', (_, statement) => {
+    expect(objectionTo(rule('prerouting', [statement]))).toEqual(expect.any(String));
+  });
+
   test('is not meant by a comment or a name that looks like the lease', () => {
     expect(objectionTo(rule('output', [fromFriend, drop], { comment: '@lease' }))).toContain('without asking "@lease"');
     const other = { match: { ...onLease.match, right: '@leases' } };

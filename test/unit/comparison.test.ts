@@ -471,6 +471,7 @@ describe('how a difference reads', () => {
     const friends = '\tset friends {\n\t\ttype ipv4_addr\n\t\telements = { 10.0.0.1 }\n\t}\n';
     const other = friends.replace('10.0.0.1', '10.0.0.2');
     expect(await lineDifferences(friends, other)).toEqual([
+      'in set friends:',
       '-     elements = { 10.0.0.1 }',
       '+     elements = { 10.0.0.2 }',
     ]);
@@ -478,10 +479,12 @@ describe('how a difference reads', () => {
 
   test('a line that went and a line that came', async () => {
     expect(await lineDifferences(listing, listing.replace('10.0.0.7 accept', '10.0.0.9 accept'))).toEqual([
+      'in table inet netfreeze, chain prerouting:',
       '-     ip saddr 10.0.0.7 accept',
       '+     ip saddr 10.0.0.9 accept',
     ]);
     expect(await lineDifferences(listing, listing.replace(' drop comment', ' accept comment'))).toEqual([
+      'in table inet netfreeze, chain prerouting:',
       '-     meta nfproto @lease counter name "in" drop comment "netfreeze/1 drop drop"',
       '+     meta nfproto @lease counter name "in" accept comment "netfreeze/1 drop drop"',
     ]);
@@ -494,6 +497,30 @@ describe('how a difference reads', () => {
       listing.split('\n').filter((line) => line.trim() !== '' && !line.includes('elements')).length,
     );
     expect(await lineDifferences(listing, '')).toEqual(came.map((line) => `-${line.slice(1)}`));
+  });
+
+  test('a block that came as a whole says where once', async () => {
+    const set = '\n\tset friends {\n\t\ttype ipv4_addr\n\t}\n';
+    const came = await lineDifferences(listing, listing.replace('\n\tchain', `${set}\n\tchain`));
+    expect(came).toEqual(['in table inet netfreeze:', '+   set friends {', '+     type ipv4_addr', '+   }']);
+  });
+
+  test('each line is in the block where it stands', async () => {
+    const changed = listing
+      .replace('type nf_proto', 'type mark')
+      .replace('policy accept', 'policy drop')
+      .replace('\tcounter in {', '\tcounter incoming {');
+    expect(await lineDifferences(listing, changed)).toEqual([
+      'in table inet netfreeze:',
+      '-   counter in {',
+      '+   counter incoming {',
+      'in table inet netfreeze, set lease:',
+      '-     type nf_proto',
+      '+     type mark',
+      'in table inet netfreeze, chain prerouting:',
+      '-     type filter hook prerouting priority -450; policy accept;',
+      '+     type filter hook prerouting priority -450; policy drop;',
+    ]);
   });
 
   // One rule more or less changes the numbers of all that follow: the lines show which it was.
@@ -510,6 +537,7 @@ describe('how a difference reads', () => {
         'changed: rules of chain inet netfreeze prerouting',
         'changed: hook of chain inet netfreeze output',
         'missing: hook of chain inet netfreeze prerouting',
+        'in table inet netfreeze, chain prerouting:',
         '-     meta nfproto @lease counter name "in" drop comment "netfreeze/1 drop drop"',
       ].join('\n'),
     );

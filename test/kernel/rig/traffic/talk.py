@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 
-LIFE = 120
+LIFE = 300
 
 
 def config():
