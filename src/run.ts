@@ -4,6 +4,7 @@ import { COMMANDS } from './commands';
 import { Exit, Failure } from './platform/failure';
 import { shown } from './platform/text';
 import { failureText } from './presentation/failure';
+import { failureJson } from './presentation/json';
 
 /** @returns whether the first argument names a command */
 export const isCommand = (name: string | undefined): name is keyof typeof COMMANDS =>
@@ -23,6 +24,7 @@ export async function run([name, ...argv]: string[]): Promise<void> {
     const failure = new Failure('no-such-command', Exit.usage, `there is no command ${shown(name ?? '')}`, {
       suggestions: [`did you mean: netfreeze ${nearest}`, 'netfreeze --help lists the commands'],
     });
+    if (argv.includes('--json')) process.stdout.write(failureJson(failure));
     process.stderr.write(failureText(failure));
     process.exitCode = failure.exit;
     return;

@@ -1,7 +1,6 @@
 /** What all commands share: flags, the way from a failure to an exit status, and where output goes. */
 import { Command } from '@oclif/core/command';
 import { boolean } from '@oclif/core/flags';
-import { Interrupted } from '../freeze/interruption';
 import type { Machine } from '../freeze/machine';
 import { asFailure, type Operation, type TargetReport } from '../freeze/report';
 import { chooseEngine } from '../nftables/choose';
@@ -32,7 +31,7 @@ export abstract class NetfreezeCommand extends Command {
   protected end(failure: Failure): void {
     if (this.argv.includes('--json')) process.stdout.write(failureJson(failure));
     process.stderr.write(failureText(failure));
-    process.exitCode = statusOf(failure);
+    process.exitCode = failure.exit;
   }
 
   /** Prints an operation's outcome: reports to standard output, notes and failures to standard error. */
@@ -51,7 +50,7 @@ export abstract class NetfreezeCommand extends Command {
   /** Says what failed of an operation, and sets the exit status. */
   protected complain({ targets, failure }: Operation): void {
     for (const { error } of targets) if (error) process.stderr.write(failureText(error));
-    if (failure) process.exitCode = statusOf(failure);
+    if (failure) process.exitCode = failure.exit;
   }
 }
 
@@ -76,5 +75,3 @@ function usageFailure(error: unknown): Failure | null {
   const message = error.message.replace(/\nSee more help with --help$/, '');
   return new Failure('usage', Exit.usage, message, { suggestions: ['--help shows the command with its options'] });
 }
-
-const statusOf = (failure: Failure): number => (failure instanceof Interrupted ? failure.status : failure.exit);

@@ -16,8 +16,10 @@ import {
   lineDifferences,
   shape,
 } from '../ruleset/canonical';
+import { durationText } from '../ruleset/duration';
 import { closedDevices, type Plan } from '../ruleset/plan';
 import { render, type Template } from '../ruleset/template';
+import { foreignTable } from './drift';
 import { forEachTarget, type Opened, resolveAll, withTargets } from './group';
 import { holdingSignals, Interrupted } from './interruption';
 import type { Machine } from './machine';
@@ -26,7 +28,7 @@ import { asFailure, emptyReport, type Operation, reportedError, standingReport, 
 import { type Before, rollBack } from './rollback';
 import { forgetUnresolvedNeighbours, settle } from './settle';
 import { findShortcuts } from './shortcuts';
-import { generationOf, readBack, readStanding, type Standing } from './standing';
+import { generationOf, isOurs, readBack, readStanding, type Standing } from './standing';
 
 /** What the user asked for; the plan but for the devices, which each namespace has of its own. */
 export interface FreezeRequest {
@@ -119,7 +121,8 @@ function look(target: Work, request: FreezeRequest, machine: Machine): void {
   refuseHost(target.site.namespace, target.name, { host: request.allowHost, lease: request.plan.lease !== null });
   target.standing = readStanding(target.site);
   target.record = readRecord(machine.stateDirectory, target.site.namespace);
-  if (target.standing && !target.standing.freezing && !target.record) throw foreignTable(target);
+  if (target.standing && !isOurs(target.standing, target.record)) throw foreignTable(target.name);
+  if (target.standing?.isFlagged) throw flaggedTable(target.name);
   const { devices, notes } = findShortcuts(target.site, target.name);
   target.plan.devices = closedDevices(devices);
   target.notes.push(...notes);
@@ -256,6 +259,7 @@ async function readBackOrFail({ site, name }: Work): Promise<Expectation> {
   try {
     return await readBack(site, { listing: false });
   } catch (cause) {
+    if (cause instanceof Failure && cause.code === 'flagged-table') throw unverified(name, cause.message);
     if (!(cause instanceof NftRefusal) && !(cause instanceof NftJsonError)) throw cause;
     throw unverified(name, `the kernel's state could not be read back: ${cause.message}`);
   }
@@ -333,22 +337,28 @@ async function dryRunReport(target: Work): Promise<TargetReport> {
   const now = target.standing ? standingReport(empty, target.standing, target.record, stateOf(target.standing)) : empty;
   const lines = target.done
     ? ['nothing would change']
-    : await lineDifferences(target.before?.state.listing ?? '', target.expected?.listing ?? '');
+    : [
+        ...(await lineDifferences(target.before?.state.listing ?? '', target.expected?.listing ?? '')),
+        ...leaseLines(target.standing, target.plan.lease),
+      ];
   return { ...now, timings: target.timings, notes: target.notes, wouldChange: lines };
 }
+
+/** A listing's lease is no difference in its lines; a dry run says what becomes of it. */
+function leaseLines(standing: Standing | null, lease: Plan['lease']): string[] {
+  const now = standing?.lease;
+  const before =
+    now?.state === 'running' ? `thaws by itself in ${Math.round(now.expiresMs)}ms` : now && `lease ${now.state}`;
+  const after = lease === null ? 'lease endless' : `thaws by itself in ${durationText(lease)}`;
+  return [...(before ? [`- ${before}`] : []), `+ ${after}`];
+}
+
+const flaggedTable = (name: string) =>
+  new Failure('flagged-table', Exit.drift, `${name}: the freeze that stands there was made dormant, or got an owner`, {
+    suggestions: [`take it away first: netfreeze off ${name}`],
+  });
 
 const unverified = (name: string, why: string) =>
   new Failure('not-verified', Exit.verificationFailed, `${name}: ${why}`, {
     suggestions: ['something else changes nftables in this namespace: find it, or try again'],
   });
-
-/** A table of our name that is not ours: it is not touched. */
-export const foreignTable = ({ name }: { name: string }) =>
-  new Failure(
-    'foreign-table',
-    Exit.drift,
-    `${name} has a table named netfreeze that netfreeze did not make; it was not touched`,
-    {
-      suggestions: ['look at it with `nft list ruleset` in the namespace, and rename or delete it by hand'],
-    },
-  );

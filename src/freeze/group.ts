@@ -127,7 +127,11 @@ function open({ name, namespace, stillThere }: Target, opened: Opened[], machine
 /** One name can't be resolved: the others are not touched, and say so. */
 function notAttempted({ name, target, failure }: Attempt, first: Failure): TargetReport {
   if (failure) return failedReport(name, null, failure);
-  const consequence = new Failure('not-attempted', first.exit, `${name}: not touched, since another target failed`);
+  const consequence = new Failure(
+    'not-attempted',
+    first.exit,
+    `${target.name}: not touched, since another target failed`,
+  );
   return failedReport(target.name, target.namespace, consequence);
 }
 

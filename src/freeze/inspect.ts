@@ -1,22 +1,21 @@
 /** What is frozen, judged from the kernel, with the record beside it: status and verify. Nothing is changed. */
 import { discover } from '../namespace/discover';
 import { type Namespace, sameNamespace } from '../namespace/namespace';
-import { listTables } from '../nftables/engine';
-import { familiesOfTable, hooks } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { isLocked } from '../record/lock';
-import { type FreezeRecord, listRecords, monotonicMs, readRecord } from '../record/record';
-import { acceptRehearsal, tableName } from '../ruleset/acceptance';
-import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
+import { type FreezeRecord, listRecords, readRecord } from '../record/record';
+import { driftOf, foreignTable } from './drift';
 import { resolveAll } from './group';
 import { type Machine, openSite, type Site } from './machine';
 import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
-import { generationOf, readBack, readStanding, type Standing } from './standing';
+import { generationOf, isOurs, readStanding, type Standing } from './standing';
 
 /** What an inspection found: the report, and the verdict in words when it is not a proven freeze. */
 interface Finding {
   report: TargetReport;
   drift: string | null;
+  /** What kept it from being judged. */
+  failure: Failure | null;
 }
 
 /**
@@ -37,8 +36,9 @@ export async function status(names: string[], machine: Machine): Promise<Operati
 
 /** Compares the kernel with the record: drift is a failure, and so is what is not frozen. */
 export async function verify(names: string[], machine: Machine): Promise<Operation> {
-  return inspectNamed(names, machine, ({ report, drift }) => {
+  return inspectNamed(names, machine, ({ report, drift, failure }) => {
     const { target, state } = report;
+    if (failure) return failure.exit === Exit.unexpected ? notCompared(target, failure) : failure;
     if (state === 'drifted' || state === 'failed') {
       return new Failure('drift', Exit.drift, `${target}: ${drift}`, {
         suggestions: [
@@ -51,6 +51,13 @@ export async function verify(names: string[], machine: Machine): Promise<Operati
     return new Failure('not-frozen', Exit.notFrozen, `${target} is not frozen: ${why}`);
   });
 }
+
+/** What can't be read back can't be called frozen. */
+const notCompared = (target: string, cause: Failure) =>
+  new Failure('not-compared', Exit.drift, `${target}: the kernel's state could not be compared: ${cause.message}`, {
+    suggestions: ['look at it with `nft list ruleset` in the namespace'],
+    cause,
+  });
 
 async function inspectNamed(
   names: string[],
@@ -105,14 +112,23 @@ async function inspect(name: string, namespace: Namespace, machine: Machine): Pr
 }
 
 function withoutTable(report: TargetReport, record: FreezeRecord | null, atWork: boolean): Finding {
-  if (!record) return { report, drift: null };
-  if (atWork) return { report: { ...report, notes: ['another netfreeze is at work on it'] }, drift: null };
+  if (!record) return { report, drift: null, failure: null };
+  if (atWork)
+    return { report: { ...report, notes: ['another netfreeze is at work on it'] }, drift: null, failure: null };
   if (record.phase !== 'frozen') {
-    return { report: { ...report, notes: [`a ${record.phase} was interrupted; no freeze stands`] }, drift: null };
+    return {
+      report: { ...report, notes: [`a ${record.phase} was interrupted; no freeze stands`] },
+      drift: null,
+      failure: null,
+    };
   }
   const drift = 'the record says frozen, but the kernel shows no table of netfreeze: somebody has removed it';
   const { since, by, reason, mode, template } = record;
-  return { report: { ...report, state: 'drifted', since, by, reason, mode, template, notes: [drift] }, drift };
+  return {
+    report: { ...report, state: 'drifted', since, by, reason, mode, template, notes: [drift] },
+    drift,
+    failure: null,
+  };
 }
 
 async function withTable(
@@ -130,18 +146,19 @@ async function withTable(
   ): Finding => ({
     report: { ...standingReport(empty, standing, record, state), verified, notes: drift ? [drift, ...notes] : notes },
     drift,
+    failure: null,
   });
   if (atWork) return found(stateOf(standing), null, ['another netfreeze is at work on it']);
-  if (!standing.freezing && !record)
-    return found('drifted', 'it has a table named netfreeze that netfreeze did not make');
   const notes = record
     ? generationNote(site, record)
     : ['there is no record of this freeze: it was judged from the kernel alone'];
   try {
-    const drift = record ? await driftFrom(site, standing, record) : await driftWithout(site, standing);
-    if (drift) return found('drifted', drift, notes);
+    const drift = await driftOf(site, standing, record);
+    const foreign = isOurs(standing, record) ? null : foreignTable(empty.target);
+    if (drift) return { ...found('drifted', drift, notes), failure: foreign };
   } catch (error) {
-    return found(stateOf(standing), null, [...notes, `not compared: ${asFailure(error).message}`]);
+    const failure = asFailure(error);
+    return { ...found(stateOf(standing), null, [...notes, `not compared: ${failure.message}`]), failure };
   }
   if (standing.lease.state === 'ended') return found('thawed', null, notes);
   if (record && record.phase !== 'frozen') {
@@ -151,33 +168,6 @@ async function withTable(
 }
 
 const stateOf = (standing: Standing) => (standing.lease.state === 'ended' ? 'thawed' : 'frozen');
-
-/** @returns how the kernel differs from what was frozen, in words, or null */
-async function driftFrom(site: Site, standing: Standing, record: FreezeRecord): Promise<string | null> {
-  const expected = record.expected as Expectation;
-  const actual = await readBack(site, { listing: false });
-  if (differences(expected, actual).length > 0) {
-    const listed = await readBack(site, { listing: true });
-    return `the kernel no longer shows what was frozen:\n${await explainDifferences(expected, listed)}`;
-  }
-  if (standing.lease.state === 'ended') {
-    return endedEarly(record) ? 'its lease was emptied before its end: traffic flows' : null;
-  }
-  return leaseCovers(expected, actual) ? null : 'the lease no longer covers all families';
-}
-
-/** The kernel's timers may be a tick early, never a second. */
-const endedEarly = ({ phase, leaseUntilMs }: FreezeRecord): boolean =>
-  phase === 'frozen' && (leaseUntilMs === null || monotonicMs() < leaseUntilMs - 1000);
-
-/** Without a record: is what stands there a whole freeze, by itself? */
-async function driftWithout(site: Site, { freezing }: Standing): Promise<string | null> {
-  const tables = familiesOfTable(site.netfilter, tableName).map((family) => ({ family, name: tableName }));
-  const document = await listTables(await site.session(), tables);
-  if (!freezing) return 'no freezing rule stands in it';
-  const objection = acceptRehearsal(document, hooks(site.netfilter, tableName), freezing.mode, freezing.template);
-  return objection && `what stands there is no whole freeze: ${objection}`;
-}
 
 /** A change that was undone again leaves no other trace than the generation. */
 function generationNote(site: Site, record: FreezeRecord): string[] {

@@ -3,18 +3,15 @@
  * for, and end the transaction as a failure does: with a roll-back.
  */
 import { constants } from 'node:os';
-import { Exit, Failure } from '../platform/failure';
+import { Failure } from '../platform/failure';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export type Signal = (typeof signals)[number];
 
 /** A transaction was ended by a signal and undone; the process ends as if the signal had ended it: 128 + its number. */
 export class Interrupted extends Failure {
-  readonly status: number;
-
   constructor(readonly signal: Signal) {
-    super('interrupted', Exit.unexpected, `interrupted by ${signal}`);
-    this.status = 128 + constants.signals[signal];
+    super('interrupted', 128 + constants.signals[signal], `interrupted by ${signal}`);
   }
 }
 

@@ -14,7 +14,7 @@ import type { Expectation } from '../ruleset/canonical';
 import type { Plan } from '../ruleset/plan';
 import type { Template } from '../ruleset/template';
 import { type Machine, openSite, type Site } from './machine';
-import { readBack } from './standing';
+import { readBack, readStanding } from './standing';
 
 /**
  * Loads a rendered ruleset into a scratch namespace and reads it back.
@@ -67,15 +67,25 @@ async function load(scratch: Site, text: string, template: Template): Promise<vo
 
 /** What a user's template made must be comparable, ours alone, and end with its lease. */
 async function examine(scratch: Site, template: Template, plan: Plan): Promise<void> {
+  if (readStanding(scratch)?.isFlagged)
+    throw badTemplate(template, 'its table has flags: dormant, it would stop nothing');
   const session = await scratch.session();
   const tables = familiesOfTable(scratch.netfilter, tableName).map((family) => ({ family, name: tableName }));
   const document = await listTables(session, tables);
-  const objection = acceptRehearsal(document, hooks(scratch.netfilter, tableName), plan.mode, template.name);
-  if (!objection) return;
-  throw new Failure('bad-template', Exit.usage, `the template ${template.name} cannot be used: ${objection}`, {
+  const objection = acceptRehearsal(
+    document,
+    hooks(scratch.netfilter, tableName),
+    plan.mode,
+    template.name,
+    plan.devices.map(({ name }) => name),
+  );
+  if (objection) throw badTemplate(template, objection);
+}
+
+const badTemplate = ({ name }: Template, objection: string) =>
+  new Failure('bad-template', Exit.usage, `the template ${name} cannot be used: ${objection}`, {
     suggestions: ['netfreeze-template(5) and templates/drop.nft.hbs show what a template needs'],
   });
-}
 
 const failed = (message: string, cause: unknown, detail = '') =>
   new Failure('rehearsal-failed', Exit.unsupported, detail ? `${message}\n${detail}` : message, {

@@ -3,14 +3,14 @@ import { NftRefusal } from '../nftables/engine';
 import { Exit, Failure } from '../platform/failure';
 import { readRecord, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
-import { differences, type Expectation, leaseCovers } from '../ruleset/canonical';
 import { type Duration, durationText, remaining } from '../ruleset/duration';
-import { foreignTable, leaseUntil } from './freeze';
+import { driftOf, foreignTable } from './drift';
+import { leaseUntil } from './freeze';
 import { eachAlone, type Opened, resolveAll, withTargets } from './group';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
 import { emptyReport, type Operation, standingReport, type TargetReport } from './report';
-import { generationOf, readBack, readStanding } from './standing';
+import { generationOf, isOurs, readBack, readStanding } from './standing';
 
 /**
  * Extends the leases of frozen targets; one that fails does not keep the others from being renewed.
@@ -30,7 +30,11 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
   const record = readRecord(machine.stateDirectory, site.namespace);
   const standing = readStanding(site);
   if (!standing) throw notFrozen(name, 'no freeze stands in it');
-  if (!standing.freezing && !record) throw foreignTable(target);
+  if (!isOurs(standing, record)) throw foreignTable(name);
+  if (record && record.phase !== 'frozen')
+    throw drifted(name, `a ${record.phase} was interrupted before it was finished`);
+  const drift = await driftOf(site, standing, record);
+  if (drift) throw drifted(name, drift);
   if (standing.lease.state === 'ended') throw notFrozen(name, 'its lease has ended and traffic flows');
   const empty = emptyReport(name, site.namespace);
   if (standing.lease.state === 'endless' && asked === null) {
@@ -40,11 +44,6 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
     };
   }
   const state = await readBack(site, { listing: false });
-  const expected = record ? (record.expected as Expectation) : state;
-  const found = differences(expected, state).map(({ name: object, kind }) => `${object} (${kind})`);
-  if (!leaseCovers(expected, state)) found.push('the lease does not cover all families');
-  if (found.length > 0) throw drifted(name, found.join(', '));
-
   const length = asked ?? remaining(standing.lease.state === 'running' ? standing.lease.timeoutMs : 0);
   await load(target, renewingText(state.lease, length));
   const renewed = readStanding(site);
@@ -99,6 +98,6 @@ const notFrozen = (name: string, why: string) =>
   });
 
 const drifted = (name: string, what: string) =>
-  new Failure('drift', Exit.drift, `${name} no longer shows what was frozen: ${what}`, {
+  new Failure('drift', Exit.drift, `${name}: ${what}`, {
     suggestions: [`\`netfreeze verify ${name}\` shows the difference; \`netfreeze on ${name}\` repairs it`],
   });

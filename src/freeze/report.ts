@@ -2,6 +2,7 @@
 import type { NamespaceId } from '../namespace/namespace';
 import type { Count } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
+import { isErrno } from '../platform/libc';
 import type { FreezeRecord } from '../record/record';
 import type { Lease, Standing } from './standing';
 
@@ -68,8 +69,7 @@ export const reportedError = ({ code, exit, message, suggestions }: Failure): Re
 export function asFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   const message = error instanceof Error ? error.message : String(error);
-  const permission = error instanceof Error && 'code' in error && error.code === 'EPERM';
-  if (permission) {
+  if (isErrno(error, 'EPERM')) {
     return new Failure('not-permitted', Exit.notPermitted, `the kernel refused: ${message}`, {
       suggestions: ['run it as root, for example with sudo'],
       cause: error,

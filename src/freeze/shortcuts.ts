@@ -8,6 +8,7 @@ import { flowtables, forwardingRules } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { syscallBuffer } from '../platform/libc';
 import { shown } from '../platform/text';
+import { closingPriority } from '../ruleset/acceptance';
 import type { Site } from './machine';
 
 /** linux/pkt_sched.h: TC_H_INGRESS is the handle of an ingress or clsact discipline; its filters hang on ffff:fff2. */
@@ -27,8 +28,6 @@ const harmlessActions = [
   'sample',
   'simple',
 ];
-/** Our netdev chains stand at -500: a flowtable that comes before them can't be closed. */
-const closingPriority = -500;
 
 /** What was found on the way to a freeze. */
 export interface Shortcuts {

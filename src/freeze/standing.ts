@@ -4,12 +4,13 @@ import {
   type Count,
   counters,
   elements,
-  familiesOfTable,
   generation,
   hooks,
   ruleComments,
   type TimedElement,
+  tablesNamed,
 } from '../nftables/kernel';
+import { Exit, Failure } from '../platform/failure';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { canonical, type Expectation } from '../ruleset/canonical';
 import { type Mode, readFreezingComment } from '../ruleset/plan';
@@ -31,20 +32,28 @@ export interface Standing {
   /** Mode and template as the freezing rules' comments tell; null: no such rule, so perhaps not ours. */
   freezing: { mode: Mode; template: string } | null;
   lease: Lease;
+  /** Whether the lease's set is there at all, even empty: a table of our name without it was not made by us. */
+  hasLeaseSet: boolean;
+  /** A table with flags (dormant, or owned by somebody's socket) is not as we load it. */
+  isFlagged: boolean;
   counters: { in: Count; out: Count };
 }
 
 /** @returns what stands in the site's namespace under our name, or null */
 export function readStanding({ netfilter }: Site): Standing | null {
-  const families = familiesOfTable(netfilter, tableName);
-  if (families.length === 0) return null;
+  const tables = tablesNamed(netfilter, tableName);
+  if (tables.length === 0) return null;
+  const families = tables.map(({ family }) => family);
+  const lease = elements(netfilter, families, tableName, leaseSet);
   const comments = ruleComments(netfilter, tableName).map(readFreezingComment);
   const named = counters(netfilter, tableName);
   const none = { packets: 0, bytes: 0 };
   return {
     families,
     freezing: comments.find((comment) => comment !== null) ?? null,
-    lease: leaseOf(elements(netfilter, families, tableName, leaseSet)),
+    lease: leaseOf(lease ?? []),
+    hasLeaseSet: lease !== null,
+    isFlagged: tables.some(({ flags }) => flags !== 0),
     counters: { in: named.get('in') ?? none, out: named.get('out') ?? none },
   };
 }
@@ -58,10 +67,27 @@ function leaseOf(found: TimedElement[]): Lease {
   return isRunning ? { state: 'running', timeoutMs, expiresMs } : { state: 'ended' };
 }
 
-/** @returns our tables in the site's namespace in canonical form, with nft's listing when it is asked for */
+/** Whether a table of our name is ours: by its freezing rules, or by a record of it and the set that it must have. */
+export const isOurs = (standing: Standing, record: unknown): boolean =>
+  standing.freezing !== null || (record !== null && standing.hasLeaseSet);
+
+/**
+ * Reads our tables back.
+ * @param options `listing`: with nft's own listing
+ * @returns them in canonical form
+ * @throws Failure `flagged-table`: libnftables 1.0.6 destroys its memory when it prints a table with flags as JSON
+ */
 export async function readBack(site: Site, options: { listing: boolean }): Promise<Expectation> {
   const session = await site.session();
-  const tables = familiesOfTable(site.netfilter, tableName).map((family) => ({ family, name: tableName }));
+  const found = tablesNamed(site.netfilter, tableName);
+  if (found.some(({ flags }) => flags !== 0)) {
+    throw new Failure(
+      'flagged-table',
+      Exit.drift,
+      `table ${tableName} is dormant or has an owner: it was not loaded so`,
+    );
+  }
+  const tables = found.map(({ family }) => ({ family, name: tableName }));
   const document = await listTables(session, tables);
   const listing = options.listing ? await session.listText(tables) : '';
   return canonical(document, hooks(site.netfilter, tableName), listing);

@@ -7,14 +7,13 @@ import { familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { type FreezeRecord, readRecord, removeRecord, writeRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
-import { differences, type Expectation } from '../ruleset/canonical';
-import { foreignTable } from './freeze';
+import { driftOf, foreignTable } from './drift';
 import { type Attempt, eachAlone, type Opened, resolveAll, withTargets } from './group';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
 import { asFailure, emptyReport, type Operation, standingReport, type TargetReport } from './report';
 import { removeTables } from './rollback';
-import { readBack, readStanding, type Standing } from './standing';
+import { isOurs, readStanding, type Standing } from './standing';
 
 /** Thaws the named targets; one that fails does not keep the others frozen. */
 export const thaw = (names: string[], machine: Machine): Promise<Operation> => thawAttempts(resolveAll(names), machine);
@@ -43,7 +42,7 @@ async function thawOne(target: Opened, machine: Machine): Promise<TargetReport> 
     const notes = record?.phase === 'frozen' ? ['the record said frozen, but the kernel showed no freeze'] : [];
     return { ...report, verified: true, notes };
   }
-  if (!standing.freezing && !record) throw foreignTable(target);
+  if (!isOurs(standing, record)) throw foreignTable(name);
   const notes = await driftNotes(target, standing, record);
   if (record) writeRecord(machine.stateDirectory, { ...record, phase: 'thawing' });
   await remove(target);
@@ -71,16 +70,14 @@ async function remove({ site, name }: Opened): Promise<void> {
 
 /** A drifted freeze is thawed all the same, and said to have drifted. */
 async function driftNotes({ site }: Opened, standing: Standing, record: FreezeRecord | null): Promise<string[]> {
-  if (standing.lease.state === 'ended') return ['its lease had ended; traffic was flowing already'];
-  if (!record) return ['there was no record of this freeze'];
+  const notes = record ? [] : ['there was no record of this freeze'];
   try {
-    const found = differences(record.expected as Expectation, await readBack(site, { listing: false }));
-    return found.length === 0
-      ? []
-      : [`it had drifted: ${found.map(({ kind, name }) => `${name} (${kind})`).join(', ')}`];
+    const drift = await driftOf(site, standing, record);
+    if (drift) return [...notes, `it had drifted: ${drift}`];
   } catch (error) {
-    return [`it had drifted: ${asFailure(error).message}`];
+    return [...notes, `it had drifted: ${asFailure(error).message}`];
   }
+  return standing.lease.state === 'ended' ? [...notes, 'its lease had ended; traffic was flowing already'] : notes;
 }
 
 /** Every namespace that has a table of our name, pinned. */

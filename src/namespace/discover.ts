@@ -1,5 +1,6 @@
 /** Every network namespace that can be reached from here: through a name, a bind mount, or a process that is in it. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { errnoOf } from '../platform/libc';
 import { type Namespace, PinError, pin, release, sameNamespace } from './namespace';
 
 /** Where `ip netns` keeps its names. */
@@ -36,7 +37,7 @@ export function discover(wanted: (found: { device: number; inode: number }) => b
       else found.push({ name, namespace });
     } catch (error) {
       // A process that has ended, a name without a namespace, or one that we may not look at.
-      if (!(error instanceof PinError) && !(error instanceof Error && 'code' in error)) throw error;
+      if (!(error instanceof PinError) && errnoOf(error) === undefined) throw error;
     }
   }
   return found;

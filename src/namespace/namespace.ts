@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { Exit, Failure } from '../platform/failure';
-import { getsockopt, ioctl, isErrno, setns, socket, unshare } from '../platform/libc';
+import { errnoOf, getsockopt, ioctl, isErrno, setns, socket, unshare } from '../platform/libc';
 
 /** linux/sched.h */
 const CLONE_NEWNET = 0x40000000;
@@ -64,8 +64,9 @@ export function pin(path: string): Namespace {
     const { dev, ino } = fstatSync(fd);
     return { fd, device: dev, inode: ino };
   } catch (error) {
-    if (error instanceof PinError || !(error instanceof Error) || !('code' in error)) throw error;
-    throw new PinError(String(error.code), error.message);
+    const errno = errnoOf(error);
+    if (error instanceof PinError || errno === undefined) throw error;
+    throw new PinError(errno, (error as Error).message);
   } finally {
     if (handle !== undefined) closeSync(handle);
   }

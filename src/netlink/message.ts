@@ -106,6 +106,22 @@ export function find(bytes: Buffer, type: number, offset = 0): Buffer | undefine
   return undefined;
 }
 
+/** @returns a big-endian 32-bit number, as netfilter's attributes carry it; undefined when it is missing or cut */
+export const uint32 = (data: Buffer | undefined): number | undefined =>
+  data && data.length >= 4 ? data.readUInt32BE(0) : undefined;
+
+/** @returns the same with a sign */
+export const int32 = (data: Buffer | undefined): number | undefined =>
+  data && data.length >= 4 ? data.readInt32BE(0) : undefined;
+
+/** @returns a big-endian 64-bit number */
+export const uint64 = (data: Buffer | undefined): bigint | undefined =>
+  data && data.length >= 8 ? data.readBigUInt64BE(0) : undefined;
+
+/** @returns a 32-bit number in host order, as rtnetlink's attributes carry it */
+export const hostUint32 = (data: Buffer | undefined, offset = 0): number | undefined =>
+  data && data.length >= offset + 4 ? data.readUInt32LE(offset) : undefined;
+
 /** @returns an attribute's text without its terminating NUL */
 export function textOf(data: Buffer | undefined): string {
   if (data === undefined) return '';

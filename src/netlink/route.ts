@@ -1,5 +1,16 @@
 /** rtnetlink: the devices, neighbours, queues and traffic-control filters of a namespace. */
-import { attribute, attributes, find, type Message, message, NLM_F, nested, stringAttribute, textOf } from './message';
+import {
+  attribute,
+  attributes,
+  find,
+  hostUint32,
+  type Message,
+  message,
+  NLM_F,
+  nested,
+  stringAttribute,
+  textOf,
+} from './message';
 import type { NetlinkSocket, Request } from './socket';
 
 /** linux/rtnetlink.h */
@@ -62,7 +73,7 @@ export function links(route: NetlinkSocket): Link[] {
     const link: Link = { index: payload.readInt32LE(4), name: '', kind: '', master: 0, xdp: false };
     for (const { type, data } of attributes(payload, sizeof.ifinfomsg)) {
       if (type === IFLA.IFNAME) link.name = textOf(data);
-      else if (type === IFLA.MASTER) link.master = data.readUInt32LE(0);
+      else if (type === IFLA.MASTER) link.master = hostUint32(data) ?? 0;
       else if (type === IFLA.LINKINFO) link.kind = textOf(find(data, IFLA_INFO_KIND));
       else if (type === IFLA.XDP) link.xdp = (find(data, IFLA_XDP_ATTACHED)?.[0] ?? 0) !== 0;
     }
@@ -100,7 +111,7 @@ export function queueingDisciplines(route: NetlinkSocket): QueueingDiscipline[] 
       kind: textOf(find(payload, TCA.KIND, sizeof.tcmsg)),
       handle: payload.readUInt32LE(8),
       parent: payload.readUInt32LE(12),
-      queued: queue?.readUInt32LE(0) ?? 0,
+      queued: hostUint32(queue) ?? 0,
     };
   });
 }

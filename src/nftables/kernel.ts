@@ -2,8 +2,9 @@
  * What the kernel itself shows of nf_tables, read as netlink dumps: the facts that nft's JSON cuts, leaves out or
  * prints differently from version to version (hooks with their devices, times to the millisecond, the generation).
  */
-import { attributes, find, message, NLM_F, stringAttribute, textOf } from '../netlink/message';
+import { attributes, find, int32, message, NLM_F, stringAttribute, textOf, uint32, uint64 } from '../netlink/message';
 import type { NetlinkSocket, Request } from '../netlink/socket';
+import { isErrno } from '../platform/libc';
 
 /** linux/netfilter/nfnetlink.h */
 const NFNL_SUBSYS_NFTABLES = 10;
@@ -17,7 +18,7 @@ const NFT_MSG = {
   GETOBJ: 19,
   GETFLOWTABLE: 23,
 } as const;
-const NFTA_TABLE_NAME = 1;
+const NFTA_TABLE = { NAME: 1, FLAGS: 2 } as const;
 const NFTA_CHAIN = { TABLE: 1, NAME: 3, HOOK: 4, POLICY: 5, TYPE: 7 } as const;
 const NFTA_HOOK = { HOOKNUM: 1, PRIORITY: 2, DEV: 3, DEVS: 4 } as const;
 const NFTA_RULE = { TABLE: 1, CHAIN: 2, EXPRESSIONS: 4, USERDATA: 7 } as const;
@@ -74,16 +75,29 @@ export interface Flowtable {
 /** @returns nf_tables' generation: it grows with every change to any table of the namespace */
 export function generation(netfilter: NetlinkSocket): number {
   const [answer] = netfilter.dump((sequence) => message(type(NFT_MSG.GETGEN), 0, sequence, nfgenmsg()));
-  return (answer && find(answer.payload, NFTA_GEN_ID, sizeofNfgenmsg)?.readUInt32BE(0)) ?? 0;
+  return (answer && uint32(find(answer.payload, NFTA_GEN_ID, sizeofNfgenmsg))) ?? 0;
+}
+
+/** A table by family, in nft's words, with its flags (linux/netfilter/nf_tables.h: 1 is dormant, 2 owner). */
+export interface TableInFamily {
+  family: string;
+  flags: number;
+}
+
+/** @returns the tables of that name, sorted by family. nft before 1.1.0 prints flags as garbage; here they are exact. */
+export function tablesNamed(netfilter: NetlinkSocket, name: string): TableInFamily[] {
+  return dump(netfilter, NFT_MSG.GETTABLE)
+    .filter(({ payload }) => textOf(find(payload, NFTA_TABLE.NAME, sizeofNfgenmsg)) === name)
+    .map(({ payload }) => ({
+      family: familyOf(payload),
+      flags: uint32(find(payload, NFTA_TABLE.FLAGS, sizeofNfgenmsg)) ?? 0,
+    }))
+    .sort((a, b) => a.family.localeCompare(b.family));
 }
 
 /** @returns the families in which a table of that name stands, in nft's words, sorted */
-export function familiesOfTable(netfilter: NetlinkSocket, name: string): string[] {
-  return dump(netfilter, NFT_MSG.GETTABLE)
-    .filter(({ payload }) => textOf(find(payload, NFTA_TABLE_NAME, sizeofNfgenmsg)) === name)
-    .map(({ payload }) => familyOf(payload))
-    .sort();
-}
+export const familiesOfTable = (netfilter: NetlinkSocket, name: string): string[] =>
+  tablesNamed(netfilter, name).map(({ family }) => family);
 
 /** @returns the base chains of the tables of that name, sorted by family and name */
 export function hooks(netfilter: NetlinkSocket, table: string): Hook[] {
@@ -96,9 +110,9 @@ export function hooks(netfilter: NetlinkSocket, table: string): Hook[] {
       table,
       chain: textOf(find(payload, NFTA_CHAIN.NAME, sizeofNfgenmsg)),
       type: textOf(find(payload, NFTA_CHAIN.TYPE, sizeofNfgenmsg)),
-      hook: find(hook, NFTA_HOOK.HOOKNUM)?.readUInt32BE(0) ?? -1,
-      priority: find(hook, NFTA_HOOK.PRIORITY)?.readInt32BE(0) ?? 0,
-      policy: find(payload, NFTA_CHAIN.POLICY, sizeofNfgenmsg)?.readUInt32BE(0) ?? -1,
+      hook: uint32(find(hook, NFTA_HOOK.HOOKNUM)) ?? -1,
+      priority: int32(find(hook, NFTA_HOOK.PRIORITY)) ?? 0,
+      policy: uint32(find(payload, NFTA_CHAIN.POLICY, sizeofNfgenmsg)) ?? -1,
       devices: devicesOf(hook, NFTA_HOOK.DEV, NFTA_HOOK.DEVS),
     });
   }
@@ -107,10 +121,15 @@ export function hooks(netfilter: NetlinkSocket, table: string): Hook[] {
 
 /**
  * @param families of the tables of that name, as familiesOfTable() gives them
- * @returns the elements of one set in each of these tables; none where the set is missing
+ * @returns the elements of one set in each of these tables; null where no table has such a set
  */
-export function elements(netfilter: NetlinkSocket, families: string[], table: string, set: string): TimedElement[] {
-  const found: TimedElement[] = [];
+export function elements(
+  netfilter: NetlinkSocket,
+  families: string[],
+  table: string,
+  set: string,
+): TimedElement[] | null {
+  let found: TimedElement[] | null = null;
   for (const family of families) {
     const request: Request = (sequence) =>
       message(
@@ -121,11 +140,13 @@ export function elements(netfilter: NetlinkSocket, families: string[], table: st
         stringAttribute(NFTA_SET_ELEM_LIST.TABLE, table),
         stringAttribute(NFTA_SET_ELEM_LIST.SET, set),
       );
-    for (const { payload } of ignoringAbsence(() => netfilter.dump(request))) {
+    const answers = orNull(() => netfilter.dump(request));
+    if (answers !== null) found ??= [];
+    for (const { payload } of answers ?? []) {
       const list = find(payload, NFTA_SET_ELEM_LIST.ELEMENTS, sizeofNfgenmsg);
       for (const { data } of list ? attributes(list) : []) {
         const key = find(data, NFTA_SET_ELEM.KEY);
-        found.push({
+        found?.push({
           key: `${family} ${(key && find(key, NFTA_DATA_VALUE))?.toString('hex') ?? ''}`,
           timeoutMs: milliseconds(find(data, NFTA_SET_ELEM.TIMEOUT)),
           expiresMs: milliseconds(find(data, NFTA_SET_ELEM.EXPIRATION)),
@@ -141,13 +162,13 @@ export function counters(netfilter: NetlinkSocket, table: string): Map<string, C
   const found = new Map<string, Count>();
   for (const { payload } of dump(netfilter, NFT_MSG.GETOBJ)) {
     if (textOf(find(payload, NFTA_OBJ.TABLE, sizeofNfgenmsg)) !== table) continue;
-    if (find(payload, NFTA_OBJ.TYPE, sizeofNfgenmsg)?.readUInt32BE(0) !== NFT_OBJECT_COUNTER) continue;
+    if (uint32(find(payload, NFTA_OBJ.TYPE, sizeofNfgenmsg)) !== NFT_OBJECT_COUNTER) continue;
     const data = find(payload, NFTA_OBJ.DATA, sizeofNfgenmsg);
     const name = textOf(find(payload, NFTA_OBJ.NAME, sizeofNfgenmsg));
     const before = found.get(name) ?? { packets: 0, bytes: 0 };
     found.set(name, {
-      packets: before.packets + Number((data && find(data, NFTA_COUNTER.PACKETS)?.readBigUInt64BE(0)) ?? 0n),
-      bytes: before.bytes + Number((data && find(data, NFTA_COUNTER.BYTES)?.readBigUInt64BE(0)) ?? 0n),
+      packets: before.packets + Number((data && uint64(find(data, NFTA_COUNTER.PACKETS))) ?? 0n),
+      bytes: before.bytes + Number((data && uint64(find(data, NFTA_COUNTER.BYTES))) ?? 0n),
     });
   }
   return found;
@@ -166,12 +187,12 @@ export function ruleComments(netfilter: NetlinkSocket, table: string): string[] 
 
 /** @returns the flowtables of the namespace; none on a kernel without them */
 export function flowtables(netfilter: NetlinkSocket): Flowtable[] {
-  return ignoringAbsence(() => dump(netfilter, NFT_MSG.GETFLOWTABLE)).map(({ payload }) => {
+  return (orNull(() => dump(netfilter, NFT_MSG.GETFLOWTABLE)) ?? []).map(({ payload }) => {
     const hook = find(payload, NFTA_FLOWTABLE.HOOK, sizeofNfgenmsg) ?? Buffer.alloc(0);
     return {
       table: `${familyOf(payload)} ${textOf(find(payload, NFTA_FLOWTABLE.TABLE, sizeofNfgenmsg))}`,
       name: textOf(find(payload, NFTA_FLOWTABLE.NAME, sizeofNfgenmsg)),
-      priority: find(hook, NFTA_FLOWTABLE_HOOK.PRIORITY)?.readInt32BE(0) ?? 0,
+      priority: int32(find(hook, NFTA_FLOWTABLE_HOOK.PRIORITY)) ?? 0,
       devices: devicesOf(hook, -1, NFTA_FLOWTABLE_HOOK.DEVS),
     };
   });
@@ -213,7 +234,10 @@ function devicesOf(hook: Buffer, single: number, several: number): string[] {
 }
 
 /** Set times travel as milliseconds, big-endian 64 bits. */
-const milliseconds = (data: Buffer | undefined): number | null => (data ? Number(data.readBigUInt64BE(0)) : null);
+function milliseconds(data: Buffer | undefined): number | null {
+  const value = uint64(data);
+  return value === undefined ? null : Number(value);
+}
 
 /** libnftnl's user data: one byte type, one byte length, value. */
 function commentIn(userdata: Buffer | undefined): string | undefined {
@@ -224,14 +248,12 @@ function commentIn(userdata: Buffer | undefined): string | undefined {
   return undefined;
 }
 
-/** What is not there, or what this kernel does not know, is nothing to list. */
-function ignoringAbsence<Item>(list: () => Item[]): Item[] {
+/** What is not there, or what this kernel does not know, is null. */
+function orNull<Item>(list: () => Item[]): Item[] | null {
   try {
     return list();
   } catch (error) {
-    if (error instanceof Error && 'code' in error && ['ENOENT', 'EOPNOTSUPP', 'EINVAL'].includes(String(error.code))) {
-      return [];
-    }
+    if (isErrno(error, 'ENOENT', 'EOPNOTSUPP', 'EINVAL')) return null;
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** The nft program, started in the namespace by nsenter, which gets the pinned namespace as an open descriptor. */
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ExecaError, execa } from 'execa';
@@ -79,7 +79,7 @@ function unlinkedFile(text: string): number {
   try {
     const path = join(directory, 'ruleset.nft');
     const writer = openSync(path, 'wx', 0o600);
-    writeSync(writer, text);
+    writeFileSync(writer, text);
     closeSync(writer);
     return openSync(path, 'r');
   } finally {

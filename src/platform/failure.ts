@@ -19,12 +19,11 @@ export const Exit = {
   notFrozen: 11,
 } as const;
 
-export type ExitStatus = (typeof Exit)[keyof typeof Exit];
-
 /** A failure with a name, an exit status and advice. Thrown by every room, shown only by the presentation. */
 export class Failure extends Error {
   readonly code: string;
-  readonly exit: ExitStatus;
+  /** One of Exit, or 128 and a signal's number. */
+  readonly exit: number;
   readonly suggestions: readonly string[];
 
   /**
@@ -35,7 +34,7 @@ export class Failure extends Error {
    */
   constructor(
     code: string,
-    exit: ExitStatus,
+    exit: number,
     message: string,
     options: { suggestions?: readonly string[]; cause?: unknown } = {},
   ) {

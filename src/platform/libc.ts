@@ -23,10 +23,14 @@ export class SystemError extends Error {
   }
 }
 
-/** @returns whether a thrown value is a system error (ours or Node's) with one of these errno names. */
-export function isErrno(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+/** @returns the errno's name that a thrown value carries, ours or Node's; undefined for anything else */
+export function errnoOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
 }
+
+/** @returns whether a thrown value is a system error (ours or Node's) with one of these errno names */
+export const isErrno = (error: unknown, ...codes: string[]): boolean => codes.includes(errnoOf(error) ?? '');
 
 let loaded: Koffi | undefined;
 

@@ -37,7 +37,10 @@ const text = (cause: unknown): string => (cause instanceof Error ? cause.message
 /** What a failing write to the state directory says. */
 export function stateFailure(place: string, why: string, cause?: unknown): Failure {
   const permission = isErrno(cause, 'EACCES', 'EPERM', 'EROFS');
-  return new Failure('state-directory', permission ? Exit.notPermitted : Exit.unexpected, `${place}: ${why}`, {
+  // A directory that is no state directory is the user's choice; a full disk is nobody's.
+  const unfit = cause === undefined || isErrno(cause, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG');
+  const exit = permission ? Exit.notPermitted : unfit ? Exit.usage : Exit.unexpected;
+  return new Failure('state-directory', exit, `${place}: ${why}`, {
     suggestions: [
       'the state directory must be writable, belong to you and have mode 0700; NETFREEZE_STATE_DIR names another',
     ],

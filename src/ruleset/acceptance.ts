@@ -15,10 +15,14 @@ export const leaseSet = 'lease';
 /** linux/netfilter.h: NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT; defragmentation stands at -400. */
 const needed = { prerouting: 0, output: 3 } as const;
 const defragmentation = -400;
+/** A flowtable's devices are closed at this priority or an earlier one. */
+export const closingPriority = -500;
 /** linux/netfilter.h: NF_ACCEPT */
 const policyAccept = 1;
 /** Statements whose state comes from packets, so that no two readings are alike. */
-const changing = ['limit', 'quota', 'ct count', 'last', 'meter', 'set', 'map', 'synproxy', 'numgen'];
+const changing = ['limit', 'quota', 'ct count', 'last', 'meter', 'set', 'map', 'synproxy'];
+/** What else a rule may say; all other statements change packets, send them elsewhere, or log them. */
+const harmless = ['match', 'counter', 'accept', 'continue', 'return', 'jump', 'goto'];
 /** Statements that keep a packet from going on; `xt` is the queue of kernels without nft's own. */
 const stopping = ['drop', 'reject', 'queue', 'xt'];
 const families = 'inet|netdev|arp|bridge';
@@ -93,9 +97,16 @@ function topLevelCommands(text: string): string[] {
  * Looks at what the kernel made of a template in the scratch namespace.
  * @param document the tables as nft lists them
  * @param hooks the base chains as the kernel shows them
+ * @param devices those that must be closed, for their flowtables
  * @returns what is wrong with it, or null
  */
-export function acceptRehearsal(document: NftDocument, hooks: Hook[], mode: Mode, template: string): string | null {
+export function acceptRehearsal(
+  document: NftDocument,
+  hooks: Hook[],
+  mode: Mode,
+  template: string,
+  devices: readonly string[] = [],
+): string | null {
   for (const [chain, hook] of Object.entries(needed)) {
     const found = hooks.find((candidate) => candidate.family === 'inet' && candidate.chain === chain);
     if (found?.hook !== hook) return `it has no chain "${chain}" on the hook ${chain} in table inet ${tableName}`;
@@ -111,8 +122,14 @@ export function acceptRehearsal(document: NftDocument, hooks: Hook[], mode: Mode
     const lease = document.nftables.find((object) => isNamed(object, 'set', family, leaseSet));
     if (!lease) return `table ${family} ${tableName} has no set "${leaseSet}"`;
   }
+  const open = devices.find((device) => !hooks.some((hook) => closes(hook, device)));
+  if (open !== undefined) return `it leaves the device ${quoted(open)} open, whose flowtable passes its chains by`;
   return rulesObjection(document, hooks, freezingComment(mode, template));
 }
+
+/** linux/netfilter.h: NF_NETDEV_INGRESS; a flowtable's own hook comes later than -500, or shortcuts.ts refuses it. */
+const closes = ({ family, hook, priority, devices }: Hook, device: string): boolean =>
+  family === 'netdev' && hook === 0 && priority <= closingPriority && devices.includes(device);
 
 function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): string | null {
   for (const object of document.nftables) {
@@ -131,6 +148,8 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
     const stateful = statements.find((statement) => changing.includes(statement));
     if (stateful) return `a rule in chain "${chain}" has a "${stateful}", which can't be compared`;
     if (statements.includes('vmap')) return `a rule in chain "${chain}" has a verdict map, which hides what it stops`;
+    const other = statements.find((statement) => !harmless.includes(statement) && !stopping.includes(statement));
+    if (other !== undefined) return `a rule in chain "${chain}" has a "${other}", which has no place in a freeze`;
     const stops = statements.find((statement) => stopping.includes(statement));
     if (stops && !expr.some(asksLease)) {
       return `a rule in chain "${chain}" says ${stops} without asking "@${leaseSet}": it would not end with the lease`;

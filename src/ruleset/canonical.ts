@@ -157,38 +157,43 @@ export async function explainDifferences(expected: Expectation, actual: Expectat
 export async function lineDifferences(expected: string, actual: string): Promise<string[]> {
   const { diffLines } = await import('diff');
   const lines: string[] = [];
-  const before = new Place();
-  const after = new Place();
+  const before: Block[] = [];
+  const after: Block[] = [];
   let place = '';
-  for (const { added, removed, value } of diffLines(withoutLease(expected), withoutLease(actual))) {
+  for (const { added = false, removed = false, value } of diffLines(withoutLease(expected), withoutLease(actual))) {
     for (const line of value.split('\n').filter((text) => text.trim() !== '')) {
       if (added || removed) {
-        const here = (removed ? before : after).name();
-        if (here !== place && here !== '') lines.push(`in ${here}:`);
-        place = here;
+        const around = blocksAround(added ? after : before);
+        if (around !== place && around !== '') lines.push(`in ${around}:`);
+        place = around;
         lines.push(`${added ? '+' : '-'} ${line.replaceAll('\t', '  ')}`);
       }
-      if (!added) before.pass(line);
-      if (!removed) after.pass(line);
+      const isCommon = !added && !removed;
+      if (!added) enterOrLeave(before, line.trim(), isCommon);
+      if (!removed) enterOrLeave(after, line.trim(), isCommon);
     }
   }
   return lines;
 }
 
-/** Where in a listing one is: the blocks that are open. */
-class Place {
-  private readonly blocks: string[] = [];
-
-  pass(line: string): void {
-    const text = line.trim();
-    if (text.endsWith('{') && !text.includes('=')) this.blocks.push(text.slice(0, -1).trim());
-    else if (text === '}') this.blocks.pop();
-  }
-
-  name(): string {
-    return this.blocks.join(', ');
-  }
+/** A block of a listing that is open, and whether both listings have its first line. */
+interface Block {
+  name: string;
+  isCommon: boolean;
 }
+
+/** nft's listing opens a block at the end of a line and closes it on a line of its own. */
+function enterOrLeave(blocks: Block[], line: string, isCommon: boolean): void {
+  if (line.endsWith('{') && !line.includes('=')) blocks.push({ name: line.slice(0, -1).trim(), isCommon });
+  else if (line === '}') blocks.pop();
+}
+
+/** What is in a block that came or went is shown with the block itself. */
+const blocksAround = (blocks: Block[]): string =>
+  blocks
+    .filter(({ isCommon }) => isCommon)
+    .map(({ name }) => name)
+    .join(', ');
 
 /** The lease's elements come and go with time; their line in a listing is no difference. */
 const withoutLease = (listing: string): string =>

@@ -92,6 +92,7 @@ export function parseAllowed(text: string): Allowed[] {
   const version = isNetwork(address);
   if (version === 0) throw refuse(`${quoted(address)} is not a literal address or network`);
   const family = version === 4 ? 'ip' : 'ip6';
+  if (rest === undefined && address.endsWith('/0')) throw refuse('that would exempt every packet of the family');
   if (rest === undefined) return [{ family, address, protocol: null, port: null }];
   const [, port, protocol] = /^([0-9]{1,5})(?:\/(tcp|udp))?$/.exec(rest) ?? [];
   if (port === undefined) throw refuse(`${quoted(rest)} is not PORT or PORT/tcp or PORT/udp`);

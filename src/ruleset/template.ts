@@ -1,5 +1,5 @@
 /** Templates: nft text with validated values filled in. Logic-less and strict: a name that is not given is an error. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import drop from '../../templates/drop.nft.hbs';
 import { Exit, Failure } from '../platform/failure';
@@ -104,14 +104,15 @@ async function unknownName(source: string, path: string): Promise<string | null>
 
 function readTemplate(path: string): string {
   try {
-    const source = readFileSync(path, 'utf8');
-    if (source.length <= largestTemplate) return source;
+    const { size } = statSync(path);
+    // A device or a FIFO could be read for ever.
+    if (statSync(path).isFile() && size <= largestTemplate) return readFileSync(path, 'utf8');
   } catch (cause) {
     throw new Failure('no-such-template', Exit.usage, `the template ${quoted(path)} cannot be read: ${cause}`, {
       cause,
     });
   }
-  throw bad(path, `it is larger than ${largestTemplate} bytes`);
+  throw bad(path, `it is no plain file of at most ${largestTemplate} bytes`);
 }
 
 const bad = (path: string, why: string, cause?: unknown) =>

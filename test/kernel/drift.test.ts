@@ -132,6 +132,55 @@ describeEngines('drift', (engine) => {
     const { report } = expectExit(await lab.netfreeze('status', '--json'), 0);
     expect(report.targets.filter(({ target, state }) => target.includes(lab.box) && state === 'frozen')).toEqual([]);
   });
+
+  test('made dormant: verify exits 10, on refuses, off takes it away', async () => {
+    const lab = await makeLab();
+    const gauge = await openGauge(lab);
+    await lab.freeze();
+    await lab.nft('box', 'add table inet netfreeze { flags dormant; }');
+    for (let round = 0; round < 3; round += 1) {
+      const verified = await lab.netfreeze('verify', lab.box);
+      expect(verified).toMatchObject({ exit: 10 });
+      expect(verified.stderr).toMatch(/dormant/);
+    }
+    expect(only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0)).state).toBe('drifted');
+    expect(await lab.netfreeze('on', lab.box)).toMatchObject({ exit: 10 });
+    const thawed = expectExit(await lab.netfreeze('off', lab.box), 0);
+    expect(thawed.stderr).toMatch(/dormant/);
+    expect(await lab.nft('box', 'list tables')).toBe('');
+    expect(await gauge.open()).toEqual(gauge.all);
+  });
+
+  test('a table that somebody put in the place of ours is not deleted, though there is a record', async () => {
+    const lab = await makeLab();
+    await lab.freeze();
+    await lab.nft('box', `delete table inet netfreeze; ${foreign}`);
+    const before = await lab.nft('box', '-a', 'list ruleset');
+    for (const command of ['off', 'on', 'verify']) {
+      const outcome = await lab.netfreeze(command, lab.box);
+      expect(outcome).toMatchObject({ exit: 10 });
+      expect(outcome.stderr).toMatch(/did not make/);
+    }
+    expect(await lab.nft('box', '-a', 'list ruleset')).toBe(before);
+  });
+
+  test('a template that is dormant is refused before the target is touched', async () => {
+    const lab = await makeLab();
+    const text = readFileSync(resolve('templates/drop.nft.hbs'), 'utf8');
+    const file = join(lab.stateDir, 'sleeping.nft.hbs');
+    writeFileSync(file, text.replace('table inet netfreeze {', 'table inet netfreeze {\n\tflags dormant;'));
+    const outcome = await lab.netfreeze('on', lab.box, '--template', file);
+    expect(outcome).toMatchObject({ exit: 2 });
+    expect(outcome.stderr).toMatch(/dormant/);
+    expect(await lab.nft('box', 'list tables')).toBe('');
+  });
+
+  test('a dry run says what becomes of the lease', async () => {
+    const lab = await makeLab();
+    await lab.freeze();
+    const longer = expectExit(await lab.netfreeze('on', lab.box, '--lease', '30s', '--dry-run'), 0);
+    expect(longer.stdout).toMatch(/- lease endless\n\s*\+ thaws by itself in 30s/);
+  });
 });
 
 async function deleteDropRule(lab: Lab, chain: string): Promise<void> {

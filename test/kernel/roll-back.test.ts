@@ -130,7 +130,7 @@ describeEngines('roll-back', (name) => {
     const gauge = await openGauge(lab);
     const before = await lab.nft('box', '-a', '-s', 'list ruleset');
     const { failure, targets } = await freeze([lab.box], await request(), await machineWith(lab, fault(lab)));
-    expect(failure?.exit).toBe(6);
+    expect(failure).toMatchObject({ exit: 6 });
     expect(failure?.message).toMatch(message);
     expect(targets).toMatchObject([{ state: 'absent', verified: false, error: { exit: 6 } }]);
     expect(targets[0]?.error?.message).toMatch(/Rolled back: no freeze stands, as before/);
@@ -244,7 +244,7 @@ describeEngines('roll-back', (name) => {
       },
     });
     const { failure, targets } = await freeze([lab.box], await request(), await machineWith(lab, fault));
-    expect(failure).toMatchObject({ code: 'interrupted', status: 143 });
+    expect(failure).toMatchObject({ code: 'interrupted', exit: 143 });
     expect(targets).toMatchObject([{ state: 'absent' }]);
     expect(await lab.nft('box', 'list tables')).toBe('table inet theirs\n');
     expect(records(lab)).toEqual([]);

@@ -32,7 +32,7 @@ test.each(signals)('%s ends it between two steps, with status %d', async (signal
   });
   const error = await transaction.catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(Interrupted);
-  expect(error).toMatchObject({ code: 'interrupted', signal, status, message: `interrupted by ${signal}` });
+  expect(error).toMatchObject({ code: 'interrupted', signal, exit: status, message: `interrupted by ${signal}` });
   expect(steps).toEqual(['the step is finished']);
   expect(listeners()).toEqual(before);
 });
@@ -44,7 +44,7 @@ test('the first signal counts, however many come', async () => {
     process.emit('SIGTERM', 'SIGTERM');
     await check();
   }).catch((caught: unknown) => caught);
-  expect(error).toMatchObject({ signal: 'SIGTERM', status: 143 });
+  expect(error).toMatchObject({ signal: 'SIGTERM', exit: 143 });
 });
 
 test('a signal goes on being told until the end', async () => {

@@ -176,6 +176,12 @@ describe('an allowed remote end', () => {
     );
   });
 
+  test('a whole family is no exemption, but one port of it is', () => {
+    expect(() => parseAllowed('0.0.0.0/0')).toThrow('every packet of the family');
+    expect(() => parseAllowed('::/0')).toThrow('every packet of the family');
+    expect(parseAllowed('0.0.0.0/0:22/tcp')).toHaveLength(1);
+  });
+
   test('every address and port of either family can be written', () => {
     const ports = fc.integer({ min: 1, max: 65535 });
     const protocols = fc.constantFrom('tcp', 'udp');
@@ -187,7 +193,7 @@ describe('an allowed remote end', () => {
       }),
     );
     fc.assert(
-      fc.property(fc.ipV6(), fc.nat(128), ports, protocols, (address, prefix, port, protocol) => {
+      fc.property(fc.ipV6(), fc.integer({ min: 1, max: 128 }), ports, protocols, (address, prefix, port, protocol) => {
         expect(parseAllowed(`${address}/${prefix}`)).toEqual([
           { family: 'ip6', address: `${address}/${prefix}`, protocol: null, port: null },
         ]);

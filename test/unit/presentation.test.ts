@@ -25,6 +25,8 @@ fc.configureGlobal({ seed: 1 });
 
 const empty = emptyReport('netns:web', { device: 4, inode: 4026532178 });
 const standing: Standing = {
+  hasLeaseSet: true,
+  isFlagged: false,
   families: ['inet'],
   freezing: { mode: 'drop', template: 'drop' },
   lease: { state: 'running', timeoutMs: 30_000, expiresMs: 12_345 },

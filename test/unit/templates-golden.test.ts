@@ -50,7 +50,7 @@ describe('what nft made of them', () => {
         `\tchain ${chain} {\n\t\ttype filter hook ingress device "${device}" priority -500; policy accept;\n`,
       );
       const rules = rulesOf(listing, 'netdev netfreeze', chain);
-      expect(rules).toHaveLength(1 + allow.length + 1);
+      expect(rules).toHaveLength(1 + marks.length + allow.length + 1);
       expect(rules.at(-1)).toBe('meta protocol @lease counter name "in" drop comment "netfreeze/1 drop drop"');
     }
     for (const [chain, counter] of [

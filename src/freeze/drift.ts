@@ -1,0 +1,54 @@
+/** Drift: whether the kernel still shows what was frozen, by the record, or without one by what a whole freeze must have. */
+import { listTables } from '../nftables/engine';
+import { familiesOfTable, hooks } from '../nftables/kernel';
+import { Exit, Failure } from '../platform/failure';
+import { type FreezeRecord, monotonicMs } from '../record/record';
+import { acceptRehearsal, tableName } from '../ruleset/acceptance';
+import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
+import type { Site } from './machine';
+import { isOurs, readBack, type Standing } from './standing';
+
+/**
+ * Compares what stands with what was frozen.
+ * @returns how it differs, in words of one or more lines; null when it does not
+ * @throws whatever keeps the kernel's state from being read back: then nothing is known
+ */
+export async function driftOf(site: Site, standing: Standing, record: FreezeRecord | null): Promise<string | null> {
+  if (!isOurs(standing, record)) return 'it has a table named netfreeze that netfreeze did not make';
+  if (standing.isFlagged) return 'its table is dormant or has an owner: it was not loaded so';
+  return record ? driftFrom(site, standing, record) : driftWithout(site, standing);
+}
+
+async function driftFrom(site: Site, standing: Standing, record: FreezeRecord): Promise<string | null> {
+  const expected = record.expected as Expectation;
+  const actual = await readBack(site, { listing: false });
+  if (differences(expected, actual).length > 0) {
+    const listed = await readBack(site, { listing: true });
+    return `the kernel no longer shows what was frozen:\n${await explainDifferences(expected, listed)}`;
+  }
+  if (standing.lease.state === 'ended') {
+    return endedEarly(record) ? 'its lease was emptied before its end: traffic flows' : null;
+  }
+  return leaseCovers(expected, actual) ? null : 'the lease no longer covers all families';
+}
+
+/** The kernel's timers may be a tick early, never a second. */
+const endedEarly = ({ phase, leaseUntilMs }: FreezeRecord): boolean =>
+  phase === 'frozen' && (leaseUntilMs === null || monotonicMs() < leaseUntilMs - 1000);
+
+async function driftWithout(site: Site, { freezing }: Standing): Promise<string | null> {
+  if (!freezing) return 'no freezing rule stands in it';
+  const tables = familiesOfTable(site.netfilter, tableName).map((family) => ({ family, name: tableName }));
+  const document = await listTables(await site.session(), tables);
+  const objection = acceptRehearsal(document, hooks(site.netfilter, tableName), freezing.mode, freezing.template);
+  return objection && `what stands there is no whole freeze: ${objection}`;
+}
+
+/** A table of our name that is not ours: it is not touched. */
+export const foreignTable = (name: string) =>
+  new Failure(
+    'foreign-table',
+    Exit.drift,
+    `${name} has a table named netfreeze that netfreeze did not make; it was not touched`,
+    { suggestions: ['look at it with `nft list ruleset` in the namespace, and rename or delete it by hand'] },
+  );
