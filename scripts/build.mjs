@@ -20,11 +20,48 @@ const templates = {
   },
 };
 
-/** The commands run without oclif's Command, which loads its whole configuration; see src/commands/light-command.ts. */
-const lightCommand = {
-  name: 'light-command',
-  setup({ onResolve }) {
+/**
+ * The commands run without oclif's Command, which loads its whole configuration (src/commands/light-command.ts), and
+ * its parser without what it would only need for help, colours, its own error handler, and reading arguments from
+ * standard input, which no command of ours does. What stands here instead is never called, or does nothing with colour;
+ * help has a bundle of its own, with all of oclif.
+ */
+const plainOclif = {
+  'errors/index.js': { './handle': '' },
+  'flags.js': { './help': '' },
+  'parser/index.js': { './help': '' },
+  'parser/parse.js': { 'node:readline': '' },
+  'util/fs.js': { 'node:fs/promises': '' },
+  'logger.js': { debug: 'module.exports = () => () => {};' },
+};
+const plainOclifFiles = {
+  'ux/theme': 'exports.colorize = (_, text) => text;',
+  screen: 'exports.stdtermwidth = exports.errtermwidth = 80;',
+};
+const lightOclif = {
+  name: 'light-oclif',
+  setup({ onResolve, onLoad }) {
     onResolve({ filter: /^@oclif\/core\/command$/ }, () => ({ path: resolve('src/commands/light-command.ts') }));
+    onResolve({ filter: /./ }, ({ path, importer }) => {
+      const [, file] = /@oclif\/core\/lib\/(.*)$/.exec(importer) ?? [];
+      if (file === undefined) return undefined;
+      const named = Object.keys(plainOclifFiles).find((name) => path.endsWith(`../${name}`));
+      const contents = plainOclif[file]?.[path] ?? plainOclifFiles[named];
+      return contents === undefined ? undefined : { path: `${file} ${path}`, namespace: 'plain', pluginData: contents };
+    });
+    onLoad({ filter: /.*/, namespace: 'plain' }, ({ pluginData }) => ({ contents: pluginData, loader: 'js' }));
+  },
+};
+
+/** Large libraries that few commands need stand beside the commands' bundle, so that it is read and compiled without them. */
+const onDemand = ['execa', 'handlebars', 'diff'];
+const besides = {
+  name: 'besides',
+  setup({ onResolve }) {
+    onResolve({ filter: new RegExp(`^(${onDemand.join('|')})$`) }, ({ path }) => ({
+      path: `./${path}.cjs`,
+      external: true,
+    }));
   },
 };
 
@@ -34,8 +71,8 @@ const common = {
   target: 'node20',
   format: 'cjs',
   logLevel: 'warning',
-  // koffi loads its binary from its own package; typescript and ts-node are oclif's, for development only.
-  external: ['koffi', 'typescript', 'ts-node'],
+  // koffi's binaries stay in their packages; typescript and ts-node are oclif's, for development only.
+  external: ['@koromix/*', 'typescript', 'ts-node'],
 };
 
 rmSync('dist', { recursive: true, force: true });
@@ -46,8 +83,18 @@ await Promise.all([
     outfile: 'dist/run.cjs',
     minify: true,
     keepNames: true,
-    plugins: [templates, lightCommand],
+    // bin/netfreeze runs the bundle as a script, which has no import().
+    supported: { 'dynamic-import': false },
+    plugins: [templates, lightOclif, besides],
   }),
+  ...onDemand.map((library) =>
+    build({
+      ...common,
+      minify: true,
+      stdin: { contents: `module.exports = require('${library}');`, resolveDir: '.' },
+      outfile: `dist/${library}.cjs`,
+    }),
+  ),
   build({ ...common, entryPoints: ['src/help.ts'], outfile: 'dist/help.cjs', plugins: [templates] }),
   build({ ...common, entryPoints: ['src/nftables/json.ts'], outfile: 'dist/nftables-json.cjs' }),
   build({ ...common, format: 'esm', entryPoints: ['src/nftables/json.ts'], outfile: 'dist/nftables-json.mjs' }),

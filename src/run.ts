@@ -1,10 +1,12 @@
 /** Runs one command: the entry of the bundle that `bin/netfreeze` starts for everything but help. */
+
 import { closest } from 'fastest-levenshtein';
 import { COMMANDS } from './commands';
 import { Exit, Failure } from './platform/failure';
 import { shown } from './platform/text';
 import { failureText } from './presentation/failure';
 import { failureJson } from './presentation/json';
+import { print, say } from './presentation/output';
 
 /** @returns whether the first argument names a command */
 export const isCommand = (name: string | undefined): name is keyof typeof COMMANDS =>
@@ -15,17 +17,13 @@ export const isCommand = (name: string | undefined): name is keyof typeof COMMAN
  * @param argv the arguments after the program's name
  */
 export async function run([name, ...argv]: string[]): Promise<void> {
-  // A reader that has gone, as in `netfreeze status | head -1`, is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
   if (!isCommand(name)) {
     const nearest = closest(name ?? '', Object.keys(COMMANDS));
     const failure = new Failure('no-such-command', Exit.usage, `there is no command ${shown(name ?? '')}`, {
       suggestions: [`did you mean: netfreeze ${nearest}`, 'netfreeze --help lists the commands'],
     });
-    if (argv.includes('--json')) process.stdout.write(failureJson(failure));
-    process.stderr.write(failureText(failure));
+    if (argv.includes('--json')) print(failureJson(failure));
+    say(failureText(failure));
     process.exitCode = failure.exit;
     return;
   }

@@ -1,4 +1,5 @@
 /** What all commands share: flags, the way from a failure to an exit status, and where output goes. */
+
 import { Command } from '@oclif/core/command';
 import { boolean } from '@oclif/core/flags';
 import type { Machine } from '../freeze/machine';
@@ -9,6 +10,7 @@ import { Exit, Failure } from '../platform/failure';
 import { harmless, shown } from '../platform/text';
 import { failureText } from '../presentation/failure';
 import { failureJson, operationJson } from '../presentation/json';
+import { print, say } from '../presentation/output';
 import { stateDirectory } from '../record/state-directory';
 
 /** Each command does its work in `work()`; whatever it throws becomes a message and an exit status here. */
@@ -29,27 +31,27 @@ export abstract class NetfreezeCommand extends Command {
 
   /** Says what failed, on standard error and with --json on standard output too, and sets the exit status. */
   protected end(failure: Failure): void {
-    if (this.argv.includes('--json')) process.stdout.write(failureJson(failure));
-    process.stderr.write(failureText(failure));
+    if (this.argv.includes('--json')) print(failureJson(failure));
+    say(failureText(failure));
     process.exitCode = failure.exit;
   }
 
   /** Prints an operation's outcome: reports to standard output, notes and failures to standard error. */
   protected present(operation: Operation, json: boolean, text: (report: TargetReport) => string): void {
-    if (json) process.stdout.write(operationJson(operation));
+    if (json) print(operationJson(operation));
     for (const report of operation.targets) {
       if (json) continue;
-      if (!report.error) process.stdout.write(text(report));
+      if (!report.error) print(text(report));
       // What the failure says is not said twice.
       const notes = report.notes.filter((note) => !report.error?.message.includes(note));
-      for (const note of notes) process.stderr.write(`netfreeze: ${shown(report.target)}: ${harmless(note)}\n`);
+      for (const note of notes) say(`netfreeze: ${shown(report.target)}: ${harmless(note)}\n`);
     }
     this.complain(operation);
   }
 
   /** Says what failed of an operation, and sets the exit status. */
   protected complain({ targets, failure }: Operation): void {
-    for (const { error } of targets) if (error) process.stderr.write(failureText(error));
+    for (const { error } of targets) if (error) say(failureText(error));
     if (failure) process.exitCode = failure.exit;
   }
 }

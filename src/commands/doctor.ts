@@ -2,6 +2,7 @@ import { examine } from '../freeze/doctor';
 import { doctorText } from '../presentation/doctor';
 import { failureText } from '../presentation/failure';
 import { resultJson } from '../presentation/json';
+import { print, say } from '../presentation/output';
 import { NetfreezeCommand, thisMachine } from './base';
 
 export default class Doctor extends NetfreezeCommand {
@@ -17,9 +18,9 @@ Ends with 0 when a freeze is possible, 4 when this user may not, 5 when this mac
     const { checks, failure } = await examine(thisMachine());
     const { code, exit, message, suggestions } = failure ?? {};
     const error = failure ? { error: { code, exit, message, suggestions } } : {};
-    process.stdout.write(flags.json ? resultJson({ checks, ...error }) : doctorText(checks));
+    print(flags.json ? resultJson({ checks, ...error }) : doctorText(checks));
     if (!failure) return;
-    process.stderr.write(failureText(failure));
+    say(failureText(failure));
     process.exitCode = failure.exit;
   }
 }

@@ -2,6 +2,7 @@ import { string as textArgument } from '@oclif/core/args';
 import { boolean } from '@oclif/core/flags';
 import { thaw, thawEverything } from '../freeze/thaw';
 import { Exit, Failure } from '../platform/failure';
+import { print } from '../presentation/output';
 import { thawedText } from '../presentation/report';
 import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
 import { targetNames } from './on';
@@ -15,7 +16,9 @@ export default class Off extends NetfreezeCommand {
     { description: 'Thaw all that is frozen on this machine', command: '<%= config.bin %> off --all' },
   ];
   static override strict = false;
-  static override args = { target: textArgument({ description: 'NAME, netns:NAME, pid:N or path:FILE' }) };
+  static override args = {
+    target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
+  };
   static override flags = { all: boolean({ description: 'all that is frozen, as the kernel shows it' }) };
 
   protected override async work(): Promise<void> {
@@ -27,6 +30,6 @@ export default class Off extends NetfreezeCommand {
     requirePrivileges('thaw a network namespace');
     const operation = flags.all ? await thawEverything(thisMachine()) : await thaw(names, thisMachine());
     this.present(operation, flags.json, thawedText);
-    if (flags.all && operation.targets.length === 0 && !flags.json) process.stdout.write('nothing is frozen\n');
+    if (flags.all && operation.targets.length === 0 && !flags.json) print('nothing is frozen\n');
   }
 }

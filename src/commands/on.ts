@@ -17,7 +17,10 @@ export default class On extends NetfreezeCommand {
   ];
   static override strict = false;
   static override args = {
-    target: textArgument({ description: 'NAME, netns:NAME, pid:N or path:FILE; several are one operation' }),
+    target: textArgument({
+      ignoreStdin: true,
+      description: 'NAME, netns:NAME, pid:N or path:FILE; several are one operation',
+    }),
   };
   static override flags = {
     ...planFlags,

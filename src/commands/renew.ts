@@ -14,7 +14,9 @@ export default class Renew extends NetfreezeCommand {
     { description: 'Another minute', command: '<%= config.bin %> renew web --lease 1m' },
   ];
   static override strict = false;
-  static override args = { target: textArgument({ description: 'NAME, netns:NAME, pid:N or path:FILE' }) };
+  static override args = {
+    target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
+  };
   static override flags = {
     lease: string({ description: 'the new length; the one that it has, unless told', helpValue: 'TIME' }),
   };

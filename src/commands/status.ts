@@ -1,6 +1,7 @@
 import { string as textArgument } from '@oclif/core/args';
 import { status } from '../freeze/inspect';
 import { operationJson } from '../presentation/json';
+import { print } from '../presentation/output';
 import { statusText } from '../presentation/report';
 import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
 
@@ -14,15 +15,17 @@ export default class Status extends NetfreezeCommand {
     { description: 'One namespace, for a program', command: '<%= config.bin %> status web --json' },
   ];
   static override strict = false;
-  static override args = { target: textArgument({ description: 'NAME, netns:NAME, pid:N or path:FILE' }) };
+  static override args = {
+    target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
+  };
   static override flags = {};
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(Status);
     requirePrivileges('look into network namespaces');
     const operation = await status(argv.map(String), thisMachine());
-    if (flags.json) process.stdout.write(operationJson(operation));
-    else process.stdout.write(statusText(operation.targets.filter(({ error }) => !error)));
+    if (flags.json) print(operationJson(operation));
+    else print(statusText(operation.targets.filter(({ error }) => !error)));
     this.complain(operation);
   }
 }

@@ -10,7 +10,9 @@ export default class Verify extends NetfreezeCommand {
     `Ends with 0 when they are the same, 10 when the freeze has drifted, 11 when nothing is frozen.`;
   static override examples = [{ description: 'Is it still frozen?', command: '<%= config.bin %> verify web' }];
   static override strict = false;
-  static override args = { target: textArgument({ description: 'NAME, netns:NAME, pid:N or path:FILE' }) };
+  static override args = {
+    target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
+  };
   static override flags = {};
 
   protected override async work(): Promise<void> {

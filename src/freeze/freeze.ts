@@ -21,7 +21,7 @@ import { closedDevices, type Plan } from '../ruleset/plan';
 import { render, type Template } from '../ruleset/template';
 import { foreignTable } from './drift';
 import { forEachTarget, type Opened, resolveAll, withTargets } from './group';
-import { holdingSignals, Interrupted } from './interruption';
+import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
 import { rehearse } from './rehearse';
 import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
@@ -283,6 +283,8 @@ export const leaseUntil = (standing: Standing | null): number | null =>
 
 /** Brings every target back to what stood before, the last one first, and says for each what became of it. */
 async function undo(work: Work[], failure: Failure, machine: Machine): Promise<void> {
+  // A signal, or a fault of our own, is nobody's failure and everybody's.
+  const isAnothers = work.some((target) => target.failure === failure);
   for (const target of [...work].reverse()) {
     try {
       let became = 'it was not touched';
@@ -291,7 +293,7 @@ async function undo(work: Work[], failure: Failure, machine: Machine): Promise<v
         if (target.before && target.record) writeRecord(machine.stateDirectory, target.record);
         else removeRecord(machine.stateDirectory, target.site.namespace);
       }
-      target.failure = consequence(target, failure, became);
+      target.failure = consequence(target, failure, isAnothers, became);
     } catch (error) {
       target.failure = asFailure(error);
     }
@@ -300,14 +302,15 @@ async function undo(work: Work[], failure: Failure, machine: Machine): Promise<v
 }
 
 /** The failure of a target that was undone: its own, or that another one's was its end too. */
-function consequence(target: Work, failure: Failure, became: string): Failure {
-  if (failure instanceof Interrupted) return failure;
-  if (!target.failure) {
+function consequence(target: Work, failure: Failure, isAnothers: boolean, became: string): Failure {
+  const { failure: own } = target;
+  if (!own && !isAnothers) return failure;
+  if (!own) {
     return new Failure('rolled-back', failure.exit, `${target.name}: another target failed; ${became}`);
   }
-  const { code, exit, message, suggestions } = target.failure;
+  const { code, exit, message, suggestions } = own;
   const said = target.begun ? `${message}\nRolled back: ${became}.` : message;
-  return new Failure(code, exit, said, { suggestions, cause: target.failure });
+  return new Failure(code, exit, said, { suggestions, cause: own });
 }
 
 function report(target: Work): TargetReport {

@@ -92,7 +92,7 @@ export function tablesNamed(netfilter: NetlinkSocket, name: string): TableInFami
       family: familyOf(payload),
       flags: uint32(find(payload, NFTA_TABLE.FLAGS, sizeofNfgenmsg)) ?? 0,
     }))
-    .sort((a, b) => a.family.localeCompare(b.family));
+    .sort((a, b) => byText(a.family, b.family));
 }
 
 /** @returns the families in which a table of that name stands, in nft's words, sorted */
@@ -116,7 +116,7 @@ export function hooks(netfilter: NetlinkSocket, table: string): Hook[] {
       devices: devicesOf(hook, NFTA_HOOK.DEV, NFTA_HOOK.DEVS),
     });
   }
-  return found.sort((a, b) => `${a.family} ${a.chain}`.localeCompare(`${b.family} ${b.chain}`));
+  return found.sort((a, b) => byText(`${a.family} ${a.chain}`, `${b.family} ${b.chain}`));
 }
 
 /**
@@ -212,6 +212,9 @@ export function forwardingRules(netfilter: NetlinkSocket): string[] {
   }
   return [...found];
 }
+
+/** By code units: a locale's order costs 8 ms when it is first asked for, and would not be the same everywhere. */
+const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 const type = (name: number): number => (NFNL_SUBSYS_NFTABLES << 8) | name;
 

@@ -1,7 +1,6 @@
 /**
  * A plan: what a freeze shall be, validated once, at the door. Values reach a template from here and from nowhere else.
  */
-import { isIP } from 'node:net';
 import { Exit, Failure } from '../platform/failure';
 import { quoted } from '../platform/text';
 import { type Duration, durationText } from './duration';
@@ -103,6 +102,8 @@ export function parseAllowed(text: string): Allowed[] {
 
 /** @returns 4 or 6 for an address or a network with a prefix length that fits (nft reads /010 as octal), 0 for all else */
 function isNetwork(text: string): 0 | 4 | 6 {
+  // Loaded late: it brings all of Node's sockets, which no other command needs.
+  const { isIP } = require('node:net') as typeof import('node:net');
   const [, address = '', prefix] = /^([0-9A-Fa-f.:]+)(?:\/(0|[1-9][0-9]{0,2}))?$/.exec(text) ?? [];
   const version = isIP(address) as 0 | 4 | 6;
   return prefix !== undefined && Number(prefix) > (version === 4 ? 32 : 128) ? 0 : version;
