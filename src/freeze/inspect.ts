@@ -9,6 +9,7 @@ import { resolveAll } from './group';
 import { type Machine, openSite, type Site } from './machine';
 import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
 import { generationOf, isOurs, readStanding, type Standing } from './standing';
+import { stateOf } from './work';
 
 /** What an inspection found: the report, and the verdict in words when it is not a proven freeze. */
 interface Finding {
@@ -166,8 +167,6 @@ async function withTable(
   }
   return found('frozen', null, notes, true);
 }
-
-const stateOf = (standing: Standing) => (standing.lease.state === 'ended' ? 'thawed' : 'frozen');
 
 /** A change that was undone again leaves no other trace than the generation. */
 function generationNote(site: Site, record: FreezeRecord): string[] {

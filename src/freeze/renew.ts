@@ -5,12 +5,11 @@ import { readRecord, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { type Duration, durationText, remaining } from '../ruleset/duration';
 import { driftOf, foreignTable } from './drift';
-import { leaseUntil } from './freeze';
 import { eachAlone, type Opened, resolveAll, withTargets } from './group';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
 import { emptyReport, type Operation, standingReport, type TargetReport } from './report';
-import { generationOf, isOurs, readBack, readStanding } from './standing';
+import { generationOf, isOurs, leaseUntil, readBack, readStanding } from './standing';
 
 /**
  * Extends the leases of frozen targets; one that fails does not keep the others from being renewed.

@@ -11,6 +11,7 @@ import {
   tablesNamed,
 } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
+import { monotonicMs } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { canonical, type Expectation } from '../ruleset/canonical';
 import { type Mode, readFreezingComment } from '../ruleset/plan';
@@ -95,3 +96,7 @@ export async function readBack(site: Site, options: { listing: boolean }): Promi
 
 /** @returns nf_tables' generation in the site's namespace */
 export const generationOf = ({ netfilter }: Site): number => generation(netfilter);
+
+/** @returns when the kernel will end the lease, by monotonicMs() */
+export const leaseUntil = (standing: Standing | null): number | null =>
+  standing?.lease.state === 'running' ? monotonicMs() + standing.lease.expiresMs : null;

@@ -5,9 +5,10 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type FreezeRequest, freeze } from '../../src/freeze/freeze';
+import { freeze } from '../../src/freeze/freeze';
 import type { Machine } from '../../src/freeze/machine';
 import { thaw } from '../../src/freeze/thaw';
+import type { FreezeRequest } from '../../src/freeze/work';
 import { type NamespaceId, sameNamespace } from '../../src/namespace/namespace';
 import { type Engine, NftRefusal, type Session } from '../../src/nftables/engine';
 import { libnftables } from '../../src/nftables/libnftables';
@@ -190,6 +191,7 @@ describeEngines('roll-back', (name) => {
     expect(failure?.exit).toBe(6);
     expect(failure?.code).toBe('not-verified');
     expect(await lab.nft('box', 'list tables')).toBe('table inet theirs\n');
+    expect(records(lab)).toEqual([]);
     expect(await gauge.open()).toEqual(gauge.all);
   });
 

@@ -1,0 +1,62 @@
+/** The proof of a freeze: the kernel's own state, read back and compared with the rehearsal. */
+import { NftRefusal } from '../nftables/engine';
+import { NftJsonError } from '../nftables/json';
+import { Exit, Failure } from '../platform/failure';
+import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
+import { forgetUnresolvedNeighbours } from './settle';
+import { readBack, readStanding } from './standing';
+import type { Work } from './work';
+
+/**
+ * The target's tables are read back and must be what the rehearsal showed; the lease must be in force, and the name must
+ * still stand for the namespace.
+ * @throws Failure `not-verified`, `target-gone`
+ */
+export async function prove(target: Work): Promise<void> {
+  const { expected, site, name } = target;
+  if (!expected || target.done) return;
+  const started = performance.now();
+  const actual = await readBackOrFail(target);
+  const standing = readStanding(site);
+  target.timings.verifyMs = performance.now() - started;
+  if (differences(expected, actual).length > 0) {
+    const shown = standing ? await readBack(site, { listing: true }) : actual;
+    throw unverified(name, `the kernel does not show what was loaded:\n${await explainDifferences(expected, shown)}`);
+  }
+  const wanted = target.plan.lease;
+  const lease = standing?.lease ?? { state: 'ended' };
+  if (lease.state === 'ended') throw unverified(name, 'the lease had ended before the freeze was proven');
+  if (lease.state === 'running' ? lease.timeoutMs !== wanted : wanted !== null) {
+    throw unverified(name, 'the kernel keeps another lease than the one that was asked for');
+  }
+  if (!leaseCovers(expected, actual)) throw unverified(name, 'the lease does not cover all families');
+  if (!target.stillThere()) {
+    throw new Failure(
+      'target-gone',
+      Exit.noTarget,
+      `${name} no longer names the namespace that it named: deleted or replaced`,
+      {
+        suggestions: ['look what became of it and try again'],
+      },
+    );
+  }
+  // A sender that was between two hooks when the chains came may have made a neighbour wait since.
+  forgetUnresolvedNeighbours(site);
+  target.standing = standing;
+}
+
+/** A listing that can't be had or read proves nothing. */
+async function readBackOrFail({ site, name }: Work): Promise<Expectation> {
+  try {
+    return await readBack(site, { listing: false });
+  } catch (cause) {
+    if (cause instanceof Failure && cause.code === 'flagged-table') throw unverified(name, cause.message);
+    if (!(cause instanceof NftRefusal) && !(cause instanceof NftJsonError)) throw cause;
+    throw unverified(name, `the kernel's state could not be read back: ${cause.message}`);
+  }
+}
+
+const unverified = (name: string, why: string) =>
+  new Failure('not-verified', Exit.verificationFailed, `${name}: ${why}`, {
+    suggestions: ['something else changes nftables in this namespace: find it, or try again'],
+  });

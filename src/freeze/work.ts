@@ -1,0 +1,81 @@
+/** One target on its way through a freeze: what is known of it, and what is said of it at the end. */
+import { Exit, type Failure } from '../platform/failure';
+import type { FreezeRecord } from '../record/record';
+import type { Expectation } from '../ruleset/canonical';
+import type { Plan } from '../ruleset/plan';
+import type { Template } from '../ruleset/template';
+import type { Opened } from './group';
+import { emptyReport, reportedError, standingReport, type TargetReport, type Timings } from './report';
+import type { Before } from './rollback';
+import type { Standing } from './standing';
+
+/** What the user asked for; the plan but for the devices, which each namespace has of its own. */
+export interface FreezeRequest {
+  plan: Omit<Plan, 'devices'>;
+  template: Template;
+  reason: string | null;
+  allowHost: boolean;
+  dryRun: boolean;
+}
+
+/** One target on its way. */
+export interface Work extends Opened {
+  /** Its own failure, once it has one. */
+  failure: Failure | null;
+  /** The record as it was written when the work on it began. */
+  intent: FreezeRecord | null;
+  plan: Plan;
+  text: string;
+  standing: Standing | null;
+  record: FreezeRecord | null;
+  before: Before | null;
+  expected: Expectation | null;
+  /** The freeze that was asked for stands already: nothing is to be done. */
+  done: boolean;
+  /** Whether the record, and perhaps the kernel, is to be brought back when something fails. */
+  begun: boolean;
+  notes: string[];
+  timings: Timings;
+}
+
+/** @returns a target at the beginning of its way */
+export function begin(opened: Opened, { plan }: FreezeRequest): Work {
+  return {
+    ...opened,
+    failure: null,
+    intent: null,
+    plan: { ...plan, devices: [] },
+    text: '',
+    standing: null,
+    record: null,
+    before: null,
+    expected: null,
+    done: false,
+    begun: false,
+    notes: [],
+    timings: { renderMs: 0, rehearseMs: 0, applyMs: 0, verifyMs: 0 },
+  };
+}
+
+/** @returns what is said of a target at the end of its way */
+export function report(target: Work): TargetReport {
+  const empty = emptyReport(target.name, target.site.namespace);
+  if (target.failure) {
+    const { standing } = target;
+    const rest = standing ? standingReport(empty, standing, target.record, stateOf(standing)) : empty;
+    const state = target.failure.exit === Exit.rollbackFailed ? 'failed' : rest.state;
+    return { ...rest, state, notes: target.notes, timings: target.timings, error: reportedError(target.failure) };
+  }
+  const standing = target.standing as Standing;
+  if (target.done) target.notes.push('it was frozen so already: nothing was changed');
+  return {
+    ...standingReport(empty, standing, target.record, 'frozen'),
+    verified: true,
+    timings: target.timings,
+    changed: !target.done,
+    notes: target.notes,
+  };
+}
+
+/** A table whose lease has ended stops nothing. */
+export const stateOf = (standing: Standing) => (standing.lease.state === 'ended' ? 'thawed' : 'frozen');
