@@ -25,5 +25,6 @@ function leaseLines(standing: Standing | null, lease: Plan['lease']): string[] {
   const before =
     now?.state === 'running' ? `thaws by itself in ${Math.round(now.expiresMs)}ms` : now && `lease ${now.state}`;
   const after = lease === null ? 'lease endless' : `thaws by itself in ${durationText(lease)}`;
+  if (before === after) return [];
   return [...(before ? [`- ${before}`] : []), `+ ${after}`];
 }
