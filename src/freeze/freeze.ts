@@ -98,10 +98,13 @@ async function rehearseOnce(
 
 /** What stood before, to go back to; and whether it is already what was asked for, or can't be changed into it. */
 async function takeDownBefore(target: Work): Promise<void> {
-  const { standing, record, expected } = target;
+  const { record, expected } = target;
+  // Read anew: the lease has run on during the rehearsal, and an earlier freeze gets back exactly the end that it had.
+  const at = performance.now();
+  const standing = readStanding(target.site);
   if (!standing || !expected) return;
   const state = await readBack(target.site, { listing: true });
-  target.before = { state, lease: standing.lease, at: performance.now() };
+  target.before = { state, lease: standing.lease, at };
   const asked = record?.phase === 'frozen' && record.text === target.text;
   target.done = asked && leaseCovers(expected, state) && differences(expected, state).length === 0;
   if (target.done) return;

@@ -8,6 +8,9 @@ import { durationText, remaining } from '../ruleset/duration';
 import type { Site } from './machine';
 import { type Lease, readBack, readStanding } from './standing';
 
+/** Two readings of one lease may be that far apart: each takes its time, on a slow machine a long one. */
+const clockSlackMs = 500;
+
 /** What stood before, taken down before the kernel was touched. */
 export interface Before {
   state: Expectation;
@@ -74,7 +77,7 @@ async function isAsBefore(site: Site, before: Before): Promise<boolean> {
   if (standing?.lease.state !== before.lease.state) return false;
   if (standing.lease.state === 'running' && before.lease.state === 'running') {
     const gained = standing.lease.expiresMs - (before.lease.expiresMs - (performance.now() - before.at));
-    if (Math.abs(gained) > 100) return false;
+    if (Math.abs(gained) > clockSlackMs) return false;
   }
   return differences(before.state, await readBack(site, { listing: false })).length === 0;
 }
