@@ -25,7 +25,9 @@ export default class Status extends NetfreezeCommand {
     requirePrivileges('look into network namespaces');
     const operation = await status(argv.map(String), thisMachine());
     if (flags.json) print(operationJson(operation));
-    else print(statusText(operation.targets.filter(({ error }) => !error)));
+    else if (!operation.failure || operation.targets.some(({ error }) => !error)) {
+      print(statusText(operation.targets.filter(({ error }) => !error)));
+    }
     this.complain(operation);
   }
 }

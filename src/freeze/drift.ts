@@ -2,10 +2,12 @@
 import { listTables } from '../nftables/engine';
 import { familiesOfTable, hooks } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
+import { shown } from '../platform/text';
 import { type FreezeRecord, monotonicMs } from '../record/record';
 import { acceptRehearsal, tableName } from '../ruleset/acceptance';
 import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
 import type { Site } from './machine';
+import { findShortcuts } from './shortcuts';
 import { isOurs, readBack, type Standing } from './standing';
 
 /**
@@ -16,7 +18,21 @@ import { isOurs, readBack, type Standing } from './standing';
 export async function driftOf(site: Site, standing: Standing, record: FreezeRecord | null): Promise<string | null> {
   if (!isOurs(standing, record)) return 'it has a table named netfreeze that netfreeze did not make';
   if (standing.isFlagged) return 'its table is dormant or has an owner: it was not loaded so';
-  return record ? driftFrom(site, standing, record) : driftWithout(site, standing);
+  const drift = await (record ? driftFrom(site, standing, record) : driftWithout(site, standing));
+  return drift ?? (standing.lease.state === 'ended' ? null : shortcutsSince(site));
+}
+
+/** Ways past the chains that have come since the freeze. */
+function shortcutsSince(site: Site): string | null {
+  try {
+    const { devices } = findShortcuts(site, 'since the freeze it');
+    const closed = hooks(site.netfilter, tableName).flatMap((hook) => hook.devices);
+    const open = devices.filter((device) => !closed.includes(device));
+    return open.length === 0 ? null : `a flowtable has come to ${open.map(shown).join(', ')} since the freeze`;
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'shortcut') return error.message;
+    throw error;
+  }
 }
 
 async function driftFrom(site: Site, standing: Standing, record: FreezeRecord): Promise<string | null> {

@@ -4,11 +4,13 @@
  */
 import { userInfo } from 'node:os';
 import { refuseHost } from '../namespace/namespace';
+import { links } from '../netlink/route';
 import { NftRefusal } from '../nftables/engine';
 import { Exit, Failure } from '../platform/failure';
+import { shown } from '../platform/text';
 import { type FreezeRecord, identify, readRecord, removeRecord, writeRecord } from '../record/record';
 import { differences, type Expectation, leaseCovers, shape } from '../ruleset/canonical';
-import { closedDevices } from '../ruleset/plan';
+import { closedDevices, type Plan } from '../ruleset/plan';
 import { render } from '../ruleset/template';
 import { foreignTable } from './drift';
 import { reportDryRun } from './dry-run';
@@ -21,7 +23,7 @@ import { asFailure, type Operation, type TargetReport } from './report';
 import { rollBack } from './rollback';
 import { settle } from './settle';
 import { findShortcuts } from './shortcuts';
-import { generationOf, isOurs, leaseUntil, readBack, readStanding } from './standing';
+import { generationOf, isOurs, leaseUntil, readBack, readStanding, type Standing } from './standing';
 import { begin, type FreezeRequest, report, type Work } from './work';
 
 /**
@@ -94,6 +96,9 @@ async function rehearseOnce(
   rehearsals.set(target.text, rehearsal);
   target.expected = await rehearsal;
   target.timings.rehearseMs = performance.now() - started;
+  const bound = target.expected.hooks.flatMap(({ devices }) => devices);
+  const missing = bound.length === 0 ? [] : bound.filter((name) => !hasDevice(target, name));
+  if (missing.length > 0) throw missingDevice(target.name, missing);
 }
 
 /** What stood before, to go back to; and whether it is already what was asked for, or can't be changed into it. */
@@ -105,7 +110,7 @@ async function takeDownBefore(target: Work): Promise<void> {
   if (!standing || !expected) return;
   const state = await readBack(target.site, { listing: true });
   target.before = { state, lease: standing.lease, at };
-  const asked = record?.phase === 'frozen' && record.text === target.text;
+  const asked = record?.phase === 'frozen' && record.text === target.text && hasLease(standing, target.plan.lease);
   target.done = asked && leaseCovers(expected, state) && differences(expected, state).length === 0;
   if (target.done) return;
   const obstacles = differences(shape(expected), shape(state)).filter(({ kind }) => kind !== 'missing');
@@ -118,11 +123,14 @@ async function takeDownBefore(target: Work): Promise<void> {
   );
 }
 
+/** A lease that was renewed to another length is not the one that was asked for. */
+const hasLease = ({ lease }: Standing, asked: Plan['lease']): boolean =>
+  asked === null ? lease.state === 'endless' : lease.state === 'running' && lease.timeoutMs === asked;
+
 /** The record says `freezing` before the kernel is touched. */
 function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, machine: Machine): void {
   if (target.done) return;
   const { username, uid } = userInfo();
-  target.begun = true;
   const intent: FreezeRecord = {
     schema: 'netfreeze/1',
     phase: 'freezing',
@@ -140,6 +148,7 @@ function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, m
     generation: null,
   };
   writeRecord(machine.stateDirectory, intent);
+  target.begun = true;
   target.intent = intent;
 }
 
@@ -193,14 +202,27 @@ async function undo(work: Work[], failure: Failure, machine: Machine): Promise<v
         became = await rollBack(target.site, target.name, target.before);
         // An earlier freeze whose end has come meanwhile does not stand again, and neither does its record.
         const standsAgain = readStanding(target.site) !== null;
-        if (standsAgain && target.record) writeRecord(machine.stateDirectory, target.record);
-        else removeRecord(machine.stateDirectory, target.site.namespace);
+        restoreRecord(standsAgain ? target.record : null, target, machine);
       }
       target.failure = consequence(target, failure, isAnothers, became);
     } catch (error) {
       target.failure = asFailure(error);
     }
-    target.standing = readStanding(target.site);
+    try {
+      target.standing = readStanding(target.site);
+    } catch (error) {
+      target.failure ??= asFailure(error);
+    }
+  }
+}
+
+/** A record that can't be written back is better gone than wrong: the freeze is then judged from the kernel. */
+function restoreRecord(record: FreezeRecord | null, { site }: Work, { stateDirectory }: Machine): void {
+  try {
+    if (record) writeRecord(stateDirectory, record);
+    else removeRecord(stateDirectory, site.namespace);
+  } catch {
+    removeRecord(stateDirectory, site.namespace);
   }
 }
 
@@ -215,6 +237,19 @@ function consequence(target: Work, failure: Failure, isAnothers: boolean, became
   const said = target.begun ? `${message}\nRolled back: ${became}.` : message;
   return new Failure(code, exit, said, { suggestions, cause: own });
 }
+
+const hasDevice = ({ site }: Work, name: string): boolean => links(site.route).some((link) => link.name === name);
+
+/** Linux 6.18 takes a chain for a device that is not there, and says nothing (FACTS). */
+const missingDevice = (name: string, devices: string[]) =>
+  new Failure(
+    'no-such-device',
+    Exit.usage,
+    `${name} has no device ${devices.map(shown).join(', ')}, which the template binds`,
+    {
+      suggestions: ['mend the template, or make the device first'],
+    },
+  );
 
 const flaggedTable = (name: string) =>
   new Failure('flagged-table', Exit.drift, `${name}: the freeze that stands there was made dormant, or got an owner`, {

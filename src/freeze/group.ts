@@ -36,19 +36,17 @@ export function resolveAll(names: string[]): Attempt[] {
 }
 
 /**
- * Takes the locks and runs the operation on the targets; a namespace that several names stand for is worked on once.
- * @param options `partial`: what resolves is worked on even where another name does not; else nothing is done to any
+ * Takes all the locks and runs one operation on all targets; where one name does not resolve, nothing is done to any.
+ * A namespace that several names stand for is worked on once.
  */
 export async function withTargets(
   attempts: Attempt[],
   machine: Machine,
   operation: (opened: Opened[]) => Promise<Outcome>,
-  options: { partial?: boolean } = {},
 ): Promise<Operation> {
-  const first = attempts.find(({ failure }) => failure !== null)?.failure ?? null;
   const targets = attempts.flatMap(({ target }) => (target ? [target] : []));
-  const unresolved = new Map(attempts.flatMap(({ name, failure }) => (failure ? [[name, failure] as const] : [])));
-  if (first && !options.partial) {
+  const first = attempts.find(({ failure }) => failure !== null)?.failure;
+  if (first) {
     for (const { namespace } of targets) release(namespace);
     return { targets: attempts.map((attempt) => notAttempted(attempt, first)), failure: first };
   }
@@ -57,19 +55,14 @@ export async function withTargets(
   try {
     for (const target of targets) {
       taken += 1;
-      open(target, opened, machine);
+      if (isOpen(target, opened)) release(target.namespace);
+      else opened.push(open(target, machine));
     }
-    const locks = opened.map(({ name, site }) => ({
-      name,
-      device: site.namespace.device,
-      inode: site.namespace.inode,
-    }));
-    const { reports, failures } = await withLocks(machine.stateDirectory, locks, () => operation(opened));
-    return { targets: inOrder(attempts, unresolved, reports), failure: first ?? decisive(failures) };
+    const { reports, failures } = await withLocks(machine.stateDirectory, opened.map(lockOf), () => operation(opened));
+    return { targets: reports, failure: decisive(failures) };
   } catch (error) {
     const failure = asFailure(error);
-    const reports = targets.map(({ name, namespace }) => failedReport(name, namespace, failure));
-    return { targets: inOrder(attempts, unresolved, reports), failure };
+    return { targets: targets.map(({ name, namespace }) => failedReport(name, namespace, failure)), failure };
   } finally {
     for (const { site } of opened) site.close();
     // Those that were not opened, since an earlier one could not be.
@@ -77,13 +70,54 @@ export async function withTargets(
   }
 }
 
-/** Puts reports where their names stand in the command; a namespace that was named twice has one. */
-function inOrder(attempts: Attempt[], unresolved: Map<string, Failure>, reports: TargetReport[]): TargetReport[] {
-  const rows = attempts.map(({ name, target }) => {
-    const failure = unresolved.get(name);
-    return failure ? failedReport(name, null, failure) : reports.find((report) => report.target === target?.name);
-  });
-  return rows.filter((row, index) => row !== undefined && rows.indexOf(row) === index) as TargetReport[];
+/**
+ * Runs an operation on each target by itself, each under its own lock: what fails on one does not keep the others from it.
+ * @param options `withoutState`: the operation is so urgent that a state directory which can't be used does not stop it
+ */
+export async function onEach(
+  attempts: Attempt[],
+  machine: Machine,
+  operation: (target: Opened) => Promise<TargetReport>,
+  options: { withoutState?: boolean } = {},
+): Promise<Operation> {
+  const done: Target[] = [];
+  const targets: TargetReport[] = [];
+  const failures: Failure[] = [];
+  for (const { name, target, failure } of attempts) {
+    if (target && done.some((other) => sameNamespace(other.namespace, target.namespace))) {
+      release(target.namespace);
+      continue;
+    }
+    if (target) done.push(target);
+    try {
+      if (!target) throw failure;
+      targets.push(await onOne(target, machine, operation, options.withoutState ?? false));
+    } catch (error) {
+      const own = asFailure(error);
+      failures.push(own);
+      targets.push(failedReport(target?.name ?? name, target?.namespace ?? null, own));
+    }
+  }
+  return { targets, failure: failures[0] ?? null };
+}
+
+async function onOne(
+  target: Target,
+  machine: Machine,
+  operation: (target: Opened) => Promise<TargetReport>,
+  withoutState: boolean,
+): Promise<TargetReport> {
+  const opened = open(target, machine);
+  try {
+    return await withLocks(machine.stateDirectory, [lockOf(opened)], () => operation(opened));
+  } catch (error) {
+    // Only the lock can fail so: the operations that may do without state keep its failures to themselves.
+    if (!withoutState || !(error instanceof Failure) || error.code !== 'state-directory') throw error;
+    const report = await operation(opened);
+    return { ...report, notes: [...report.notes, `done without a lock: ${error.message}`] };
+  } finally {
+    opened.site.close();
+  }
 }
 
 /** Runs a step on every target; throws the first failure after all of them have had their turn. */
@@ -102,27 +136,16 @@ export async function forEachTarget<Item extends { failure: Failure | null }>(
   if (failed?.failure) throw failed.failure;
 }
 
-/** Runs an operation on each target by itself: what fails on one does not keep the others from it. */
-export async function eachAlone(opened: Opened[], action: (target: Opened) => Promise<TargetReport>): Promise<Outcome> {
-  const outcome: Outcome = { reports: [], failures: [] };
-  for (const target of opened) {
-    let failure: Failure | null = null;
-    try {
-      outcome.reports.push(await action(target));
-    } catch (error) {
-      failure = asFailure(error);
-      outcome.reports.push(failedReport(target.name, target.site.namespace, failure));
-    }
-    outcome.failures.push(failure);
-  }
-  return outcome;
-}
+const isOpen = ({ namespace }: Target, opened: Opened[]): boolean =>
+  opened.some(({ site }) => sameNamespace(site.namespace, namespace));
 
-/** Opens a target unless its namespace is open already under another name. */
-function open({ name, namespace, stillThere }: Target, opened: Opened[], machine: Machine): void {
-  if (opened.some(({ site }) => sameNamespace(site.namespace, namespace))) release(namespace);
-  else opened.push({ name, site: openSite(namespace, name, machine), stillThere });
-}
+const open = ({ name, namespace, stillThere }: Target, machine: Machine): Opened => ({
+  name,
+  site: openSite(namespace, name, machine),
+  stillThere,
+});
+
+const lockOf = ({ name, site: { namespace } }: Opened) => ({ name, device: namespace.device, inode: namespace.inode });
 
 /** One name can't be resolved: the others are not touched, and say so. */
 function notAttempted({ name, target, failure }: Attempt, first: Failure): TargetReport {

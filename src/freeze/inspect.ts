@@ -49,7 +49,9 @@ export async function verify(names: string[], machine: Machine): Promise<Operati
     }
     if (state === 'frozen') return null;
     const why = state === 'thawed' ? 'its lease has ended and traffic flows' : 'no freeze stands in it';
-    return new Failure('not-frozen', Exit.notFrozen, `${target} is not frozen: ${why}`);
+    return new Failure('not-frozen', Exit.notFrozen, `${target} is not frozen: ${why}`, {
+      suggestions: [`freeze it: netfreeze on ${target}`],
+    });
   });
 }
 

@@ -2,8 +2,10 @@
 import { NftRefusal } from '../nftables/engine';
 import { NftJsonError } from '../nftables/json';
 import { Exit, Failure } from '../platform/failure';
+import { shown } from '../platform/text';
 import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
 import { forgetUnresolvedNeighbours } from './settle';
+import { findShortcuts } from './shortcuts';
 import { readBack, readStanding } from './standing';
 import type { Work } from './work';
 
@@ -40,6 +42,9 @@ export async function prove(target: Work): Promise<void> {
       },
     );
   }
+  const { devices } = findShortcuts(site, name);
+  const open = devices.filter((device) => !target.plan.devices.some((closed) => closed.name === device));
+  if (open.length > 0) throw unverified(name, `a flowtable has come to ${open.map(shown).join(', ')} meanwhile`);
   // A sender that was between two hooks when the chains came may have made a neighbour wait since.
   forgetUnresolvedNeighbours(site);
   target.standing = standing;

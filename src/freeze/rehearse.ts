@@ -6,10 +6,10 @@ import { makeScratch, type Namespace } from '../namespace/namespace';
 import { makeStandIn } from '../netlink/route';
 import { listTables, NftRefusal } from '../nftables/engine';
 import { NftJsonError } from '../nftables/json';
-import { familiesOfTable, hooks } from '../nftables/kernel';
+import { elements, familiesOfTable, hooks } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno } from '../platform/libc';
-import { acceptRehearsal, tableName } from '../ruleset/acceptance';
+import { acceptRehearsal, leaseSet, tableName } from '../ruleset/acceptance';
 import type { Expectation } from '../ruleset/canonical';
 import type { Plan } from '../ruleset/plan';
 import type { Template } from '../ruleset/template';
@@ -24,7 +24,7 @@ import { readBack, readStanding } from './standing';
 export async function rehearse(text: string, template: Template, plan: Plan, machine: Machine): Promise<Expectation> {
   const scratch = openScratch(machine);
   try {
-    for (const { name } of plan.devices) makeStandIn(scratch.route, name);
+    for (const name of boundDevices(text)) makeStandIn(scratch.route, name);
     await load(scratch, text, template);
     if (!template.builtin) await examine(scratch, template, plan);
     return await readBack(scratch, { listing: true });
@@ -36,6 +36,14 @@ export async function rehearse(text: string, template: Template, plan: Plan, mac
   } finally {
     scratch.close();
   }
+}
+
+/** The devices that a ruleset binds chains to; each needs one of its name to be rehearsed with. */
+function boundDevices(text: string): string[] {
+  const single = [...text.matchAll(/\bdevice "?([A-Za-z0-9_.@-]{1,15})"?/g)].map(([, name]) => name ?? '');
+  const several = [...text.matchAll(/\bdevices = \{([^}]*)\}/g)].flatMap(([, names]) => (names ?? '').split(','));
+  const names = [...single, ...several.map((name) => name.trim().replaceAll('"', ''))];
+  return [...new Set(names)].filter((name) => name !== '' && name !== 'lo');
 }
 
 function openScratch(machine: Machine): Site {
@@ -72,6 +80,18 @@ async function examine(scratch: Site, template: Template, plan: Plan): Promise<v
   const session = await scratch.session();
   const tables = familiesOfTable(scratch.netfilter, tableName).map((family) => ({ family, name: tableName }));
   const document = await listTables(session, tables);
+  const timed = elements(
+    scratch.netfilter,
+    tables.map(({ family }) => family),
+    tableName,
+    leaseSet,
+  );
+  if (timed?.some(({ timeoutMs }) => timeoutMs !== plan.lease)) {
+    throw badTemplate(
+      template,
+      'an element of its lease has another time than {{timeout}}: it would not end with the lease',
+    );
+  }
   const objection = acceptRehearsal(
     document,
     hooks(scratch.netfilter, tableName),

@@ -5,7 +5,7 @@ import { readRecord, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { type Duration, durationText, remaining } from '../ruleset/duration';
 import { driftOf, foreignTable } from './drift';
-import { eachAlone, type Opened, resolveAll, withTargets } from './group';
+import { type Opened, onEach, resolveAll } from './group';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
 import { emptyReport, type Operation, standingReport, type TargetReport } from './report';
@@ -16,12 +16,7 @@ import { generationOf, isOurs, leaseUntil, readBack, readStanding } from './stan
  * @param lease the new length, from now; null: the length that each has
  */
 export async function renew(names: string[], lease: Duration | null, machine: Machine): Promise<Operation> {
-  return withTargets(
-    resolveAll(names),
-    machine,
-    (opened) => holdingSignals(() => eachAlone(opened, (target) => renewOne(target, lease, machine))),
-    { partial: true },
-  );
+  return holdingSignals(() => onEach(resolveAll(names), machine, (target) => renewOne(target, lease, machine)));
 }
 
 async function renewOne(target: Opened, asked: Duration | null, machine: Machine): Promise<TargetReport> {

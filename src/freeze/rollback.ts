@@ -1,6 +1,6 @@
 /** Going back to what stood before a freeze: nothing, or an earlier freeze until the end that it had; and proving that. */
 import { NftRefusal } from '../nftables/engine';
-import { familiesOfTable } from '../nftables/kernel';
+import { elements, familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { differences, type Expectation, explainDifferences } from '../ruleset/canonical';
@@ -41,30 +41,37 @@ export async function rollBack(site: Site, name: string, before: Before | null):
 /**
  * Deletes our tables, in one transaction, and verifies that they are gone. The kernel takes a table's hooks away one after
  * the other, and each still drops until it is gone; so the lease is emptied first, which opens all directions at once.
+ * A table of our name without a lease is somebody else's and stays (law 1).
  */
 export async function removeTables(site: Site): Promise<void> {
-  const families = familiesOfTable(site.netfilter, tableName);
+  const families = ourFamilies(site);
   if (families.length === 0) return;
   const session = await site.session();
-  const deletions = families.map((family) => `delete table ${family} ${tableName}\n`).join('');
   const emptied = families.map((family) => `flush set ${family} ${tableName} ${leaseSet}\n`).join('');
+  const deletions = families.map((family) => `delete table ${family} ${tableName}\n`).join('');
   try {
     await session.load(emptied + deletions);
   } catch (error) {
-    // A table that has drifted may have lost the set.
-    if (!(error instanceof NftRefusal)) throw error;
-    await session.load(deletions);
+    // A signal can make nft miss the kernel's answer to what was done: the kernel is asked, not nft.
+    if (!(error instanceof NftRefusal) || ourFamilies(site).length > 0) throw error;
   }
-  const left = familiesOfTable(site.netfilter, tableName);
+  const left = ourFamilies(site);
   if (left.length > 0)
     throw new Error(`table ${left.map((family) => `${family} ${tableName}`).join(', ')} still stands`);
 }
+
+const ourFamilies = ({ netfilter }: Site): string[] =>
+  familiesOfTable(netfilter, tableName).filter((family) => elements(netfilter, [family], tableName, leaseSet) !== null);
 
 async function restore(site: Site, before: Before): Promise<string> {
   const untouched = await isAsBefore(site, before);
   if (!untouched) {
     const session = await site.session();
-    await session.load(restoringText(before));
+    try {
+      await session.load(restoringText(before));
+    } catch (error) {
+      if (!(error instanceof NftRefusal) || !(await isAsBefore(site, before))) throw error;
+    }
     const now = await readBack(site, { listing: true });
     if (differences(before.state, now).length > 0) throw new Error(await explainDifferences(before.state, now));
     if (readStanding(site)?.lease.state !== before.lease.state) throw new Error('the lease is not what it was');

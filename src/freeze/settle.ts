@@ -2,7 +2,9 @@
  * What was already behind our chains when they came into force must be gone before a freeze is called one: datagrams
  * that wait for a neighbour's address, and what stands in the devices' queues.
  */
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inside } from '../namespace/namespace';
 import { links, queueingDisciplines, removeNeighbour, unresolvedNeighbours } from '../netlink/route';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno } from '../platform/libc';
@@ -22,7 +24,9 @@ export async function settle(site: Site, name: string): Promise<void> {
   forgetUnresolvedNeighbours(site);
   for (;;) {
     const waiting = queueingDisciplines(site.route).filter(({ queued }) => queued > 0);
-    if (waiting.length === 0) return;
+    const held = heldByQueues(site);
+    if (waiting.length === 0 && held === 0) return;
+    if (performance.now() > deadline && held > 0) throw stillHeld(name, held);
     if (performance.now() > deadline) {
       const devices = links(site.route);
       const names = waiting.map(({ index }) =>
@@ -39,6 +43,28 @@ export async function settle(site: Site, name: string): Promise<void> {
     await sleep(interval);
   }
 }
+
+/** Packets that another program's NFQUEUE holds: it lets them go on behind our chains when it likes. */
+function heldByQueues({ namespace }: Site): number {
+  const table = inside(namespace, () => {
+    try {
+      return readFileSync('/proc/thread-self/net/netfilter/nfnetlink_queue', 'utf8');
+    } catch {
+      return ''; // A kernel without queues, or no process file system.
+    }
+  });
+  // net/netfilter/nfnetlink_queue.c: queue number, port, packets held, …
+  const lines = table.split('\n').filter((line) => line.trim() !== '');
+  return lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2] ?? 0), 0);
+}
+
+const stillHeld = (name: string, held: number) =>
+  new Failure(
+    'not-settled',
+    Exit.verificationFailed,
+    `${name}: another program's NFQUEUE still held ${held} packets after ${patience / 1000} s; they could go on during the freeze`,
+    { suggestions: ['let that program empty its queue, or stop it, and try again'] },
+  );
 
 /**
  * Removes the neighbours whose address is still being asked for, and the packets that wait for it with them. Traffic

@@ -69,8 +69,8 @@ function ingressFilters(site: Site, devices: Link[]): string[] {
     const parent = kind === 'clsact' ? TC_H_INGRESS_FILTERS : TC_H_INGRESS_QDISC;
     const device = shown(devices.find((link) => link.index === index)?.name ?? `#${index}`);
     for (const filter of filters(site.route, index, parent)) {
-      const acting = filter.actions.filter((action) => !harmlessActions.includes(action));
-      if (filter.kind === 'bpf' || acting.length > 0) {
+      const acting = (filter.actions ?? []).filter((action) => !harmlessActions.includes(action));
+      if (filter.kind === 'bpf' || filter.actions === null || acting.length > 0) {
         found.push(
           `a tc ${filter.kind} filter at the ingress of ${device}${acting.length ? ` (${acting.join(', ')})` : ''}`,
         );

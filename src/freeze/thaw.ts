@@ -1,14 +1,15 @@
 /** The thaw: our tables are taken away in one transaction, and that is verified. Works from the kernel alone (law 2). */
 import { discover } from '../namespace/discover';
-import { inside, release } from '../namespace/namespace';
+import { inside, type Namespace, release } from '../namespace/namespace';
 import { NETLINK, openNetlink } from '../netlink/socket';
 import { NftRefusal } from '../nftables/engine';
 import { familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
+import { isErrno } from '../platform/libc';
 import { type FreezeRecord, readRecord, removeRecord, writeRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import { driftOf, foreignTable } from './drift';
-import { type Attempt, eachAlone, type Opened, resolveAll, withTargets } from './group';
+import { type Attempt, type Opened, onEach, resolveAll } from './group';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
 import { asFailure, emptyReport, type Operation, standingReport, type TargetReport } from './report';
@@ -21,15 +22,9 @@ export const thaw = (names: string[], machine: Machine): Promise<Operation> => t
 /** Thaws every namespace of the machine that has a freeze. */
 export const thawEverything = (machine: Machine): Promise<Operation> => thawAttempts(frozenNamespaces(), machine);
 
+/** A full or broken state directory must not keep anything frozen: the kernel is what is thawed (law 2). */
 function thawAttempts(attempts: Attempt[], machine: Machine): Promise<Operation> {
-  return withTargets(
-    attempts,
-    machine,
-    (opened) => holdingSignals(() => eachAlone(opened, (target) => thawOne(target, machine))),
-    {
-      partial: true,
-    },
-  );
+  return holdingSignals(() => onEach(attempts, machine, (target) => thawOne(target, machine), { withoutState: true }));
 }
 
 async function thawOne(target: Opened, machine: Machine): Promise<TargetReport> {
@@ -37,18 +32,29 @@ async function thawOne(target: Opened, machine: Machine): Promise<TargetReport> 
   const record = readRecord(machine.stateDirectory, site.namespace);
   const standing = readStanding(site);
   const report = emptyReport(name, site.namespace);
+  const notes: string[] = [];
   if (!standing) {
-    removeRecord(machine.stateDirectory, site.namespace);
-    const notes = record?.phase === 'frozen' ? ['the record said frozen, but the kernel showed no freeze'] : [];
+    if (record?.phase === 'frozen') notes.push('the record said frozen, but the kernel showed no freeze');
+    notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
     return { ...report, verified: true, notes };
   }
   if (!isOurs(standing, record)) throw foreignTable(name);
-  const notes = await driftNotes(target, standing, record);
-  if (record) writeRecord(machine.stateDirectory, { ...record, phase: 'thawing' });
+  notes.push(...(await driftNotes(target, standing, record)));
+  if (record) notes.push(...noting(() => writeRecord(machine.stateDirectory, { ...record, phase: 'thawing' })));
   await remove(target);
-  removeRecord(machine.stateDirectory, site.namespace);
+  notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
   const before = standingReport(report, standing, record, 'thawed');
   return { ...before, lease: null, verified: true, changed: true, notes };
+}
+
+/** The record is the lesser thing: what becomes of it is said, and the thaw goes on. */
+function noting(action: () => void): string[] {
+  try {
+    action();
+    return [];
+  } catch (error) {
+    return [asFailure(error).message];
+  }
 }
 
 async function remove({ site, name }: Opened): Promise<void> {
@@ -91,7 +97,7 @@ function frozenNamespaces(): Attempt[] {
   });
 }
 
-function hasTable(namespace: Parameters<typeof release>[0]): boolean {
+function hasTable(namespace: Namespace): boolean {
   try {
     const netfilter = inside(namespace, () => openNetlink(NETLINK.NETFILTER));
     try {
@@ -99,7 +105,8 @@ function hasTable(namespace: Parameters<typeof release>[0]): boolean {
     } finally {
       netfilter.close();
     }
-  } catch {
-    return false; // A namespace that we may not enter, such as one of another user namespace.
+  } catch (error) {
+    if (isErrno(error, 'EPERM')) return false; // One of another user namespace, say.
+    throw error;
   }
 }

@@ -37,11 +37,15 @@ export function discover(wanted: (found: { device: number; inode: number }) => b
       else found.push({ name, namespace });
     } catch (error) {
       // A process that has ended, a name without a namespace, or one that we may not look at.
-      if (!(error instanceof PinError) && errnoOf(error) === undefined) throw error;
+      const reason = error instanceof PinError ? error.reason : errnoOf(error);
+      if (!passedBy.includes(reason ?? '')) throw error;
     }
   }
   return found;
 }
+
+/** Why a candidate is passed by; what else goes wrong (no more descriptors, say) must not hide a freeze. */
+const passedBy = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENOTDIR', 'not-a-namespace'];
 
 /** The ways to namespaces, the best names first. */
 function* candidates(): Generator<{ name: string; path: string }> {

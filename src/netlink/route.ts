@@ -64,7 +64,8 @@ export interface QueueingDiscipline {
 /** A traffic-control filter: its kind and the kinds of its actions. */
 export interface Filter {
   kind: string;
-  actions: string[];
+  /** null: of this kind we do not know where its actions stand. */
+  actions: string[] | null;
 }
 
 /** @returns all devices of the socket's namespace */
@@ -130,7 +131,9 @@ export function filters(route: NetlinkSocket, index: number, parent: number): Fi
     .map(({ payload }: Message) => {
       const kind = textOf(find(payload, TCA.KIND, sizeof.tcmsg));
       const options = find(payload, TCA.OPTIONS, sizeof.tcmsg);
-      const list = options && find(options, actionsAttribute[kind] ?? -1);
+      const place = actionsAttribute[kind];
+      if (place === undefined) return { kind, actions: null };
+      const list = options && find(options, place);
       const actions = list ? [...attributes(list)].map(({ data }) => textOf(find(data, TCA_ACT_KIND))) : [];
       return { kind, actions };
     });

@@ -64,6 +64,8 @@ async function run(namespace: Namespace, args: string[], text: string, file?: nu
       // execa hands descriptors over as they are; its types know that only for the first three.
       stdio: ['ignore', 'pipe', 'pipe', ...descriptors] as ['ignore', 'pipe', 'pipe'],
       timeout: patience,
+      // A session of its own: Ctrl-C at the terminal is for us, who finish or undo what was begun.
+      detached: true,
       env: { LC_ALL: 'C' },
     });
     return stdout;

@@ -21,10 +21,12 @@ export const closingPriority = -500;
 const policyAccept = 1;
 /** Statements whose state comes from packets, so that no two readings are alike. */
 const changing = ['limit', 'quota', 'ct count', 'last', 'meter', 'set', 'map', 'synproxy'];
+/** What ends a packet's way through a chain before its last rule. */
+const leaving = ['accept', 'return', 'goto'];
 /** What else a rule may say; all other statements change packets, send them elsewhere, or log them. */
 const harmless = ['match', 'counter', 'accept', 'continue', 'return', 'jump', 'goto'];
-/** Statements that keep a packet from going on; `xt` is the queue of kernels without nft's own. */
-const stopping = ['drop', 'reject', 'queue', 'xt'];
+/** The verdict of the mode. */
+const stopping = ['drop'];
 const families = 'inet|netdev|arp|bridge';
 
 /**
@@ -121,6 +123,8 @@ export function acceptRehearsal(
       return `table ${family} ${tableName} is dormant: it stops nothing`;
     const lease = document.nftables.find((object) => isNamed(object, 'set', family, leaseSet));
     if (!lease) return `table ${family} ${tableName} has no set "${leaseSet}"`;
+    const wanting = family === 'inet' ? wantingLease(lease) : null;
+    if (wanting) return wanting;
   }
   const open = devices.find((device) => !hooks.some((hook) => closes(hook, device)));
   if (open !== undefined) return `it leaves the device ${quoted(open)} open, whose flowtable passes its chains by`;
@@ -130,6 +134,17 @@ export function acceptRehearsal(
 /** linux/netfilter.h: NF_NETDEV_INGRESS; a flowtable's own hook comes later than -500, or shortcuts.ts refuses it. */
 const closes = ({ family, hook, priority, devices }: Hook, device: string): boolean =>
   family === 'netdev' && hook === 0 && priority <= closingPriority && devices.includes(device);
+
+/** In table inet the lease is of both families: a freeze of one of them would be half a freeze. */
+function wantingLease(object: NftObject): string | null {
+  const { type, elem } = (object as unknown as { set: { type?: unknown; elem?: unknown } }).set;
+  if (type !== 'nf_proto') return `its set "${leaseSet}" in table inet must be of type nf_proto`;
+  const elements = Array.isArray(elem) ? elem : [];
+  const values = elements.map((element) => (element as { elem?: { val?: unknown } }).elem?.val ?? element);
+  const missing = ['ipv4', 'ipv6'].filter((family) => !values.includes(family));
+  // Without elements the lease has ended; that is for whoever asks to judge.
+  return missing.length === 1 ? `its set "${leaseSet}" lacks ${missing[0]}` : null;
+}
 
 function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): string | null {
   for (const object of document.nftables) {
@@ -141,6 +156,9 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
     }
     if (kind === 'set' && JSON.stringify((value as { flags?: unknown }).flags ?? []).includes('dynamic')) {
       return `the set "${(value as { name: string }).name}" is filled by packets and can't be compared`;
+    }
+    if (kind === 'set' && isTimed(value as { name?: string; flags?: unknown })) {
+      return `the set "${(value as { name: string }).name}" has elements that end by themselves`;
     }
     if (kind !== 'rule') continue;
     const { chain, expr, comment: ruleComment } = value as { chain: string; expr: object[]; comment?: string };
@@ -154,6 +172,9 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
     if (stops && !expr.some(asksLease)) {
       return `a rule in chain "${chain}" says ${stops} without asking "@${leaseSet}": it would not end with the lease`;
     }
+    if (statements.some((statement) => leaving.includes(statement)) && !statements.includes('match')) {
+      return `a rule in chain "${chain}" lets every packet pass`;
+    }
     if (stops && ruleComment !== comment)
       return `the freezing rule in chain "${chain}" must have the comment {{comment}}`;
   }
@@ -163,12 +184,17 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
   return open ? `its chain "${open.chain}" in table ${open.family} ${tableName} has no freezing rule` : null;
 }
 
+const isTimed = ({ name, flags }: { name?: string; flags?: unknown }): boolean =>
+  name !== leaseSet && JSON.stringify(flags ?? []).includes('timeout');
+
 function freezes(object: NftObject, family: string, chain: string, comment: string): boolean {
   if (!('rule' in object)) return false;
   const rule = object.rule as { family?: string; chain?: string; comment?: string; expr?: object[] };
   if (rule.family !== family || rule.chain !== chain || rule.comment !== comment) return false;
   const statements = rule.expr?.map((statement) => Object.keys(statement)[0] ?? '') ?? [];
-  return statements.some((statement) => stopping.includes(statement));
+  // The lease is the one thing that a freezing rule asks: another match would let packets pass.
+  const asks = statements.filter((statement) => statement === 'match').length;
+  return asks === 1 && statements.some((statement) => stopping.includes(statement));
 }
 
 /** `meta nfproto @lease`, or another key of the set in a table of another family; `!=` would freeze at the lease's end. */

@@ -10,6 +10,8 @@ export interface Kind {
   file(name: string): string;
   /** @returns the names that could be meant, for suggestions */
   names(): string[];
+  /** What to do when there is nothing of a name. */
+  advice: string;
   /** @returns what to say when there is nothing of this name, or when it is no network namespace */
   missing(name: string): string;
 }

@@ -8,6 +8,7 @@ const NAME_MAX = 255;
 
 export const netns: Kind = {
   prefix: 'netns',
+  advice: '`ip netns list` shows the names; for a process, write pid:N',
   objection(name) {
     if (name === '') return 'the name is empty';
     if (name.includes('/')) return 'a name has no slash';
@@ -18,5 +19,5 @@ export const netns: Kind = {
   },
   file: (name) => `${netnsDirectory}/${name}`,
   names: netnsNames,
-  missing: (name) => `there is no network namespace named ${shown(name)} (see \`ip netns list\`)`,
+  missing: (name) => `there is no network namespace named ${shown(name)}`,
 };

@@ -8,6 +8,7 @@ const PATH_MAX = 4096;
 
 export const path: Kind = {
   prefix: 'path',
+  advice: 'a namespace is a file such as /run/netns/web or /proc/4711/ns/net',
   objection(name) {
     if (name === '') return 'the path is empty';
     if (/[\0-\x1f\x7f]/.test(name)) return 'a path has no control characters';

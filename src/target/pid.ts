@@ -6,6 +6,7 @@ const largestPid = 4_194_304;
 
 export const pid: Kind = {
   prefix: 'pid',
+  advice: 'give the id of a process that is in the namespace and stays',
   objection(name) {
     if (!/^[1-9][0-9]{0,6}$/.test(name) || Number(name) > largestPid) return 'a process id is a whole number';
     return null;

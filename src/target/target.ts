@@ -109,7 +109,11 @@ function pinFile(kind: Kind, name: string, file: string): Namespace {
         Exit.notPermitted,
         `cannot open ${kind.prefix}:${shown(name)}: ${cause.message}`,
         {
-          suggestions: ['run it as root, for example with sudo'],
+          suggestions: [
+            process.geteuid?.() === 0
+              ? 'the process it belongs to has rights that this one lacks (see capabilities(7))'
+              : 'run it as root, for example with sudo',
+          ],
           cause,
         },
       );
@@ -122,10 +126,10 @@ function pinFile(kind: Kind, name: string, file: string): Namespace {
 /** @returns names that a typing mistake could have meant */
 function nearNames(kind: Kind, name: string): string[] {
   const names = kind.names().filter((known) => known !== name);
-  if (names.length === 0) return [];
+  if (names.length === 0) return [kind.advice];
   const nearest = closest(name, names);
   const limit = Math.max(2, Math.floor(name.length / 3));
-  return distance(name, nearest) <= limit ? [`did you mean ${shown(nearest)}?`] : [];
+  return distance(name, nearest) <= limit ? [`did you mean ${shown(nearest)}?`] : [kind.advice];
 }
 
 const badTarget = (text: string, why: string, suggestions: string[]) =>

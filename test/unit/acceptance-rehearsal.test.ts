@@ -197,17 +197,35 @@ describe('what cannot be compared', () => {
 });
 
 describe('a rule that stops packets', () => {
-  test.each<[verdict: string, statement: unknown]>([
-    ['drop', drop],
-    ['reject', { reject: null }],
-    ['reject', { reject: { type: 'tcp reset' } }],
-    ['queue', { queue: null }],
-    ['queue', { queue: { num: 3 } }],
-    ['xt', { xt: { type: 'target', name: 'NFQUEUE' } }],
-  ])('must ask the lease: %s', (verdict, statement) => {
-    expect(objectionTo(rule('output', [fromFriend, statement], { comment }))).toBe(
-      `a rule in chain "output" says ${verdict} without asking "@lease": it would not end with the lease`,
+  test('must ask the lease: drop', () => {
+    expect(objectionTo(rule('output', [fromFriend, drop], { comment }))).toBe(
+      'a rule in chain "output" says drop without asking "@lease": it would not end with the lease',
     );
+  });
+
+  test.each<[verdict: string, statement: unknown]>([
+    ['reject', { reject: null }],
+    ['queue', { queue: null }],
+    ['queue', { queue: { num: 3, flags: ['bypass'] } }],
+    ['xt', { xt: { type: 'target', name: 'NFQUEUE' } }],
+    ['fwd', { fwd: { dev: 'eth1' } }],
+    ['dup', { dup: { addr: '10.0.0.9' } }],
+    ['mangle', { mangle: { key: { payload: { protocol: 'ip', field: 'ttl' } }, value: 3 } }],
+  ])('says drop and nothing else: not %s', (statement, value) => {
+    expect(objectionTo(rule('output', [onLease, value], { comment }))).toContain(`has a "${statement}"`);
+  });
+
+  test('asks nothing but the lease: another match would let packets pass', () => {
+    expect(objection(withRule([onLease, fromFriend, drop]))).toContain('has no freezing rule');
+  });
+
+  test.each(['accept', 'return'])('is not undone by a rule in front that says %s to every packet', (verdict) => {
+    expect(objectionTo(rule('output', [{ [verdict]: null }]))).toContain('lets every packet pass');
+  });
+
+  test.each([[['ipv4']], [['ipv6']]])('freezes both families, not only %j', (elem) => {
+    const document = wholeFreezeBut((object) => (is(object, 'set', 'lease') ? leaseSet({ elem }) : object));
+    expect(objection(document)).toContain('its set "lease" lacks');
   });
 
   test('must ask the lease in a chain of its own too', () => {

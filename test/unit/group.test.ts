@@ -11,7 +11,7 @@ const openSite = jest.fn();
 jest.doMock('../../src/freeze/machine', () => ({ openSite }));
 
 type Group = typeof import('../../src/freeze/group');
-type Opened = Parameters<Group['eachAlone']>[0][number];
+type Opened = Parameters<Parameters<Group['onEach']>[2]>[0];
 let group: Group;
 let emptyReport: typeof import('../../src/freeze/report').emptyReport;
 beforeAll(async () => {
@@ -106,7 +106,7 @@ describe('an operation on several targets', () => {
 
   test('or works on the others, where that was asked for; the failure decides all the same', async () => {
     const attempts = [found('web', 1), missing('nobody')];
-    const operation = await group.withTargets(attempts, machine(), succeed, { partial: true });
+    const operation = await group.onEach(attempts, machine(), async (one) => reportOf(one));
     expect(operation.failure).toMatchObject({ code: 'no-such-target' });
     expect(codes(operation)).toEqual([
       ['netns:web', 'frozen', null],
@@ -116,7 +116,7 @@ describe('an operation on several targets', () => {
 
   test('reports in the order of the names, those that were not found too', async () => {
     const attempts = [missing('nobody'), found('web', 1)];
-    const operation = await group.withTargets(attempts, machine(), succeed, { partial: true });
+    const operation = await group.onEach(attempts, machine(), async (one) => reportOf(one));
     expect(operation.targets.map(({ target: name }) => name)).toEqual(['nobody', 'netns:web']);
   });
 
@@ -199,20 +199,18 @@ describe('a step on every target', () => {
 
 describe('each target alone', () => {
   test('one that fails does not keep the others from it', async () => {
-    const targets = [1, 2, 3].map((inode): Opened => {
-      const { name, namespace, stillThere } = target(`netns:t${inode}`, inode);
-      return { name, site: { namespace } as Opened['site'], stillThere };
-    });
-    const { reports, failures } = await group.eachAlone(targets, async (one) => {
+    const attempts = [found('t1', 1), found('t2', 2), found('t3', 3)];
+    const operation = await group.onEach(attempts, machine(), async (one) => {
       if (one.site.namespace.inode === 2) throw failure('drift', Exit.drift);
       return reportOf(one);
     });
-    expect(codes({ targets: reports })).toEqual([
+    expect(codes(operation)).toEqual([
       ['netns:t1', 'frozen', null],
       ['netns:t2', 'failed', 'drift'],
       ['netns:t3', 'frozen', null],
     ]);
-    expect(failures.map((one) => one?.code ?? null)).toEqual([null, 'drift', null]);
+    expect(operation.failure).toMatchObject({ code: 'drift' });
+    expect(opened.some(isOpen)).toBe(false);
   });
 });
 
