@@ -166,6 +166,8 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
     const stateful = statements.find((statement) => changing.includes(statement));
     if (stateful) return `a rule in chain "${chain}" has a "${stateful}", which can't be compared`;
     if (statements.includes('vmap')) return `a rule in chain "${chain}" has a verdict map, which hides what it stops`;
+    if (JSON.stringify(expr).includes('"numgen"'))
+      return `a rule in chain "${chain}" counts packets to choose among them`;
     const other = statements.find((statement) => !harmless.includes(statement) && !stopping.includes(statement));
     if (other !== undefined) return `a rule in chain "${chain}" has a "${other}", which has no place in a freeze`;
     const stops = statements.find((statement) => stopping.includes(statement));

@@ -58,7 +58,9 @@ describe('what nft made of them', () => {
       ['output', 'out'],
     ] as const) {
       const rules = rulesOf(listing, 'inet netfreeze', chain);
-      const exemptions = (loopback === 'keep' ? 1 : 0) + 1 + new Set(marks).size + allow.length;
+      // Discovery takes two rules in what comes in: to the link, and to the namespace itself.
+      const discovery = chain === 'prerouting' ? 2 : 1;
+      const exemptions = (loopback === 'keep' ? 1 : 0) + discovery + new Set(marks).size + allow.length;
       expect(rules).toHaveLength(exemptions + 1);
       expect(rules.slice(0, -1).every((rule) => rule.endsWith(' accept'))).toBe(true);
       expect(rules.at(-1)).toBe(`meta nfproto @lease counter name "${counter}" drop comment "netfreeze/1 drop drop"`);
@@ -67,18 +69,19 @@ describe('what nft made of them', () => {
 
   test('an endless freeze lets neighbour discovery pass and nothing else', () => {
     const listing = golden('endless.listing');
-    for (const chain of ['prerouting', 'output']) {
-      // RFC 4861: 135 is a solicitation, 136 an advertisement; nft calls code 0 what it means for another type.
-      expect(rulesOf(listing, 'inet netfreeze', chain)[0]).toBe(
-        'ip6 hoplimit 255 icmpv6 type 135-136 icmpv6 code no-route accept',
-      );
-    }
+    // RFC 4861: 135 is a solicitation, 136 an advertisement; nft calls code 0 what it means for another type.
+    const discovery = 'ip6 hoplimit 255 ip6 length <= 64 icmpv6 type 135-136 icmpv6 code no-route';
+    expect(rulesOf(listing, 'inet netfreeze', 'prerouting').slice(0, -1)).toEqual([
+      `${discovery} ip6 daddr ff02::/16 accept`,
+      `${discovery} fib daddr type local accept`,
+    ]);
+    expect(rulesOf(listing, 'inet netfreeze', 'output').slice(0, -1)).toEqual([`${discovery} accept`]);
   });
 
   test('a remote end is a source of what comes in and a destination of what goes out', () => {
     const listing = golden('everything.listing');
     const [incoming, outgoing] = ['prerouting', 'output'].map((chain) => rulesOf(listing, 'inet netfreeze', chain));
-    expect(incoming?.slice(3, -1)).toEqual([
+    expect(incoming?.slice(4, -1)).toEqual([
       'ip saddr 10.0.0.7 accept',
       'ip6 saddr fd00::/64 accept',
       'ip saddr 192.0.2.9 tcp sport 22 accept',
@@ -86,7 +89,7 @@ describe('what nft made of them', () => {
       'ip6 saddr 2001:db8::9 udp sport 22 accept',
     ]);
     expect(outgoing?.slice(3, -1)).toEqual(
-      incoming?.slice(3, -1).map((rule) => rule.replace('saddr', 'daddr').replace('sport', 'dport')),
+      incoming?.slice(4, -1).map((rule) => rule.replace('saddr', 'daddr').replace('sport', 'dport')),
     );
   });
 });
