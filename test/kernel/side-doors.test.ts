@@ -1,5 +1,6 @@
 /** Ways by which packets pass the hooks by: a tc redirect, an XDP program, a flowtable. None may stay open in silence. */
 import { spawnSync } from 'node:child_process';
+import { release } from 'node:os';
 import { describeEngines, programPath } from './rig/describe';
 import { address, families, type Lab, useLabs } from './rig/lab';
 import { expectExit } from './rig/netfreeze';
@@ -78,6 +79,21 @@ describeEngines('a side door', (engine) => {
     await expectRefused(lab, 'toPeer');
   });
 
+  // Linux 6.6 has tcx; an older kernel has nothing to refuse.
+  const testTcx = kernelIsAtLeast(6, 6) ? test : test.skip;
+
+  testTcx('a tcx program is refused by the name of its device, and drift when it comes later', async () => {
+    const lab = await makeLab();
+    await lab.freeze();
+    const program = await lab.start('box', 'xdp', { device: 'toPeer', mode: 'tcx' });
+    const verified = expectExit(await lab.netfreeze('verify', lab.box), 10);
+    expect(verified.stderr).toMatch(/tcx program at the ingress of toPeer/);
+    await lab.thaw();
+    await expectRefused(lab, 'toPeer');
+    await program.end();
+    await lab.freeze();
+  });
+
   // A kernel without flowtables has nothing to close; the VM suite runs the same test on one that has them.
   const testFlowtables = hasFlowtables() ? test : test.skip;
 
@@ -144,4 +160,10 @@ async function forwarded(lab: Lab): Promise<number> {
 function hasFlowtables(): boolean {
   const flowtable = 'add table inet t; add flowtable inet t f { hook ingress priority 0; devices = { lo }; }';
   return spawnSync('unshare', ['--net', 'nft', flowtable], { env: { PATH: programPath } }).status === 0;
+}
+
+/** @param version the kernel's, of which Node gives `6.18.44-…` */
+function kernelIsAtLeast(...version: [number, number]): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return major > version[0] || (major === version[0] && minor >= version[1]);
 }

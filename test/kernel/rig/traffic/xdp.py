@@ -1,4 +1,5 @@
-"""Attaches an XDP program that lets every packet pass. Argument: {"device", "mode": "skb"|"drv"|"link"}.
+"""Attaches a program that lets every packet pass. Argument: {"device", "mode": "skb"|"drv"|"link"|"tcx"}; tcx is a
+program at the ingress of tc without a discipline, the others are XDP's.
 
 Says {"attached"} or {"refused": errno name}, and goes on until standard input ends: a program that is attached by link
 is detached with it, the others stay until the device is gone."""
@@ -14,7 +15,8 @@ from talk import config, say
 
 BPF_SYSCALL = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 BPF_PROG_LOAD, BPF_LINK_CREATE = 5, 28  # linux/bpf.h
-BPF_PROG_TYPE_XDP, BPF_XDP = 6, 37
+BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP = 3, 6
+BPF_XDP, BPF_TCX_INGRESS = 37, 46
 XDP_FLAGS = {"skb": 2, "drv": 4}  # linux/if_link.h
 RTM_SETLINK, IFLA_XDP, IFLA_XDP_FD, IFLA_XDP_FLAGS = 19, 43, 1, 3
 NLM_F_REQUEST_ACK, NLA_F_NESTED = 5, 0x8000
@@ -26,9 +28,11 @@ def main():
     settings = config()
     index = socket.if_nametoindex(settings["device"])
     try:
-        program = load()
-        if settings["mode"] == "link":
-            bpf(BPF_LINK_CREATE, struct.pack("@IIII", program, index, BPF_XDP, 0))
+        is_tcx = settings["mode"] == "tcx"
+        program = load(BPF_PROG_TYPE_SCHED_CLS if is_tcx else BPF_PROG_TYPE_XDP)
+        if settings["mode"] in ("link", "tcx"):
+            place = BPF_TCX_INGRESS if is_tcx else BPF_XDP
+            bpf(BPF_LINK_CREATE, struct.pack("@IIII", program, index, place, 0))
         else:
             attach(index, program, XDP_FLAGS[settings["mode"]])
     except OSError as failure:
@@ -38,15 +42,15 @@ def main():
     sys.stdin.read()
 
 
-def load():
-    """XDP_PASS: r0 = 2; exit."""
+def load(kind):
+    """XDP_PASS: r0 = 2; exit. To tc 2 is a drop: nothing is sent while it is attached."""
     code = ctypes.create_string_buffer(bytes.fromhex("b700000002000000" "9500000000000000"))
     license_text = ctypes.create_string_buffer(b"GPL")
     return bpf(
         BPF_PROG_LOAD,
         struct.pack(
             "@IIQQIIQII",
-            BPF_PROG_TYPE_XDP,
+            kind,
             2,
             ctypes.addressof(code),
             ctypes.addressof(license_text),
