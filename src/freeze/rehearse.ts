@@ -29,6 +29,7 @@ export async function rehearse(text: string, template: Template, plan: Plan, mac
     if (!template.builtin) await examine(scratch, template, plan);
     return await readBack(scratch, { listing: true });
   } catch (cause) {
+    if (cause instanceof NftRefusal) throw failed(`nft could not list the rehearsal: ${cause.message}`, cause);
     if (cause instanceof NftJsonError) {
       throw failed(`nft's listing of the rehearsal cannot be read: ${cause.message}`, cause);
     }

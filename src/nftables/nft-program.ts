@@ -2,7 +2,7 @@
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ExecaError, execa } from 'execa';
+import { execa } from 'execa';
 import type { Namespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
 import { type Engine, NftRefusal, type Session, type TableName } from './engine';
@@ -19,7 +19,7 @@ export async function nftProgram(): Promise<Engine> {
     ['nft', 'nftables'],
     ['nsenter', 'util-linux'],
   ] as const) {
-    const { failed, shortMessage } = await execa(program, ['--version'], { reject: false, timeout: patience });
+    const { failed, shortMessage } = await start(program, ['--version'], []);
     if (!failed) continue;
     throw new Failure('no-nft-program', Exit.unsupported, `the ${program} program cannot be started: ${shortMessage}`, {
       suggestions: [`install it: apt-get install ${packageName}`],
@@ -59,19 +59,31 @@ function openSession(namespace: Namespace): Session {
 
 async function run(namespace: Namespace, args: string[], text: string, file?: number): Promise<string> {
   const descriptors = file === undefined ? [namespace.fd] : [namespace.fd, file];
-  try {
-    const { stdout } = await execa('nsenter', ['--net=/proc/self/fd/3', 'nft', ...args], {
+  const result = await start('nsenter', ['--net=/proc/self/fd/3', 'nft', ...args], descriptors);
+  if (result.failed) throw new NftRefusal(result.stderr.trim() || (result.shortMessage ?? ''), text);
+  return result.stdout;
+}
+
+/** How often a program is started that a signal for us has killed before it was in a session of its own. */
+const starts = 5;
+
+/**
+ * Starts a program in a session of its own: Ctrl-C at the terminal is for us, who finish or undo what was begun. Until
+ * it is in that session a signal to our group kills it, before it has done anything; then it is started again.
+ * @param descriptors what it gets as descriptors 3, 4, …
+ */
+async function start(program: string, args: string[], descriptors: number[]) {
+  for (let attempt = 1; ; attempt += 1) {
+    const result = await execa(program, args, {
       // execa hands descriptors over as they are; its types know that only for the first three.
       stdio: ['ignore', 'pipe', 'pipe', ...descriptors] as ['ignore', 'pipe', 'pipe'],
       timeout: patience,
-      // A session of its own: Ctrl-C at the terminal is for us, who finish or undo what was begun.
       detached: true,
+      reject: false,
       env: { LC_ALL: 'C' },
     });
-    return stdout;
-  } catch (error) {
-    if (!(error instanceof ExecaError)) throw error;
-    throw new NftRefusal(String(error.stderr ?? '').trim() || error.shortMessage, text);
+    const wasForUs = !result.timedOut && ['SIGINT', 'SIGTERM', 'SIGHUP'].includes(result.signal ?? '');
+    if (!wasForUs || attempt === starts) return result;
   }
 }
 
