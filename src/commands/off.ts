@@ -10,16 +10,20 @@ import { targetNames } from './on';
 export default class Off extends NetfreezeCommand {
   static override summary = 'Thaw one or many targets.';
   static override description =
-    `Takes the ruleset away in one transaction and verifies that it is gone. What is not frozen stays as it is.`;
+    `Takes the ruleset away and verifies that it is gone. Packets that were held go on, in order. What is not frozen stays as it is.`;
   static override examples = [
     { description: 'Thaw a namespace', command: '<%= config.bin %> off web' },
+    { description: 'The source of a migration: drop what was held', command: '<%= config.bin %> off web --discard' },
     { description: 'Thaw all that is frozen on this machine', command: '<%= config.bin %> off --all' },
   ];
   static override strict = false;
   static override args = {
     target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
   };
-  static override flags = { all: boolean({ description: 'all that is frozen, as the kernel shows it' }) };
+  static override flags = {
+    all: boolean({ description: 'all that is frozen, as the kernel shows it' }),
+    discard: boolean({ description: 'mode steal: drop what is held instead of giving it back' }),
+  };
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(Off);
@@ -28,7 +32,10 @@ export default class Off extends NetfreezeCommand {
     }
     const names = flags.all ? [] : targetNames(argv, 'off');
     requirePrivileges('thaw a network namespace');
-    const operation = flags.all ? await thawEverything(thisMachine()) : await thaw(names, thisMachine());
+    const request = { discard: flags.discard ?? false };
+    const operation = flags.all
+      ? await thawEverything(request, thisMachine())
+      : await thaw(names, request, thisMachine());
     this.present(operation, flags.json, thawedText);
     if (flags.all && operation.targets.length === 0 && !flags.json) print('nothing is frozen\n');
   }

@@ -7,6 +7,7 @@ import { type FreezeRecord, listRecords, readRecord } from '../record/record';
 import { driftOf, foreignTable } from './drift';
 import { resolveAll } from './group';
 import { type Machine, openSite, type Site } from './machine';
+import { ledgersOf } from './release';
 import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
 import { generationOf, isOurs, readStanding, type Standing } from './standing';
 import { stateOf } from './work';
@@ -108,7 +109,8 @@ async function inspect(name: string, namespace: Namespace, machine: Machine): Pr
     const standing = readStanding(site);
     const empty = emptyReport(name, namespace);
     if (!standing) return withoutTable(empty, record, isLocked(machine.stateDirectory, namespace));
-    return await withTable(site, empty, standing, record, isLocked(machine.stateDirectory, namespace));
+    const finding = await withTable(site, empty, standing, record, isLocked(machine.stateDirectory, namespace));
+    return { ...finding, report: { ...finding.report, held: ledgersOf(site, standing, machine) } };
   } finally {
     site.close();
   }

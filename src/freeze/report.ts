@@ -1,4 +1,5 @@
 /** What an operation says about each target; the JSON of the contract. */
+import type { Ledgers } from '../hold/ledger';
 import type { NamespaceId } from '../namespace/namespace';
 import type { Count } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
@@ -27,7 +28,8 @@ export interface TargetReport {
   /** Whether the kernel's state was read back and compared, and was as expected. */
   verified: boolean;
   counters: { in: Count; out: Count } | null;
-  held: null;
+  /** Mode steal: what became of the packets, per direction. */
+  held: Ledgers | null;
   /** null where nothing was loaded. */
   timings: Timings | null;
   /** Whether this operation changed anything in the namespace. */

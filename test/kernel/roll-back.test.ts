@@ -14,6 +14,7 @@ import { type Engine, NftRefusal, type Session } from '../../src/nftables/engine
 import { libnftables } from '../../src/nftables/libnftables';
 import { nftProgram } from '../../src/nftables/nft-program';
 import { parseDuration } from '../../src/ruleset/duration';
+import { defaultHoldLimit } from '../../src/ruleset/plan';
 import { loadTemplate } from '../../src/ruleset/template';
 import { describeEngines } from './rig/describe';
 import { openGauge } from './rig/gauge';
@@ -30,6 +31,7 @@ async function request(lease: string | null = null): Promise<FreezeRequest> {
     loopback: 'freeze' as const,
     allow: [],
     marks: [],
+    holdLimit: defaultHoldLimit,
   };
   return { plan, template: await loadTemplate('drop'), reason: null, allowHost: false, dryRun: false };
 }
@@ -292,7 +294,11 @@ describeEngines('roll-back', (name) => {
     const verified = await lab.netfreeze('verify', lab.box);
     expect(verified).toMatchObject({ exit: 0 });
     expect(verified.stderr).toMatch(/no record/);
-    const { failure, targets } = await thaw([lab.box], { stateDirectory: lab.stateDir, engine: realEngine });
+    const { failure, targets } = await thaw(
+      [lab.box],
+      { discard: false },
+      { stateDirectory: lab.stateDir, engine: realEngine },
+    );
     expect(failure).toBeNull();
     expect(targets).toMatchObject([{ state: 'thawed', changed: true, notes: ['there was no record of this freeze'] }]);
     expect(await lab.nft('box', 'list tables')).toBe('table inet theirs\n');

@@ -46,6 +46,7 @@ const record: FreezeRecord = {
   text: 'table inet netfreeze {\n}\n',
   expected: { objects: [{ name: 'table inet netfreeze', json: '{}' }], hooks: [], lease: [], listing: '' },
   generation: 12,
+  hold: { queues: { in: 61450, out: 61451 }, limit: 100, keeper: { pid: 4712, start: 99 } },
 };
 const file = (one: FreezeRecord = record): string => join(directory(), `${stateName(one.namespace)}.json`);
 

@@ -31,7 +31,15 @@ export interface TargetReport {
   lease: { expiresInMs: number } | null;
   verified: boolean;
   counters: { in: Count; out: Count };
+  held: { in: Ledger; out: Ledger } | null;
+  notes: string[];
   error?: ReportedError;
+}
+
+interface Ledger {
+  held: number;
+  released: number;
+  lost: number;
 }
 
 interface Count {
