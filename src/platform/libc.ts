@@ -104,3 +104,7 @@ export const recv = call<[fd: number, data: Buffer, length: number, flags: numbe
 export const syscallBuffer = call<[number: number, command: number, data: Buffer, length: number]>(
   'long syscall(long number, long command, uint8_t *data, unsigned long length)',
 );
+/** syscall(2) for a call that takes nothing but numbers. */
+export const syscallNumbers = call<[number: number, first: number, second: number, third: number]>(
+  'long syscall(long number, long first, long second, long third)',
+);
