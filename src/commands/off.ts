@@ -19,16 +19,26 @@ export default class Off extends NetfreezeCommand {
   static override args = {
     target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
   };
-  static override flags = { all: boolean({ description: 'all that is frozen, as the kernel shows it' }) };
+  static override flags = {
+    all: boolean({ description: 'all that is frozen, as the kernel shows it' }),
+    'no-kick': boolean({ description: 'let TCP wait for its own timers' }),
+    'kick-peers': boolean({ description: 'make peers that send to it go on at once too, by ICMP messages' }),
+  };
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(Off);
     if (flags.all && argv.length > 0) {
       throw new Failure('all-and-target', Exit.usage, '--all and a target exclude each other');
     }
+    if (flags['no-kick'] && flags['kick-peers']) {
+      throw new Failure('kick-or-not', Exit.usage, '--no-kick and --kick-peers exclude each other');
+    }
+    const request = { kick: { sockets: !flags['no-kick'], peers: flags['kick-peers'] ?? false } };
     const names = flags.all ? [] : targetNames(argv, 'off');
     requirePrivileges('thaw a network namespace');
-    const operation = flags.all ? await thawEverything(thisMachine()) : await thaw(names, thisMachine());
+    const operation = flags.all
+      ? await thawEverything(request, thisMachine())
+      : await thaw(names, request, thisMachine());
     this.present(operation, flags.json, thawedText);
     if (flags.all && operation.targets.length === 0 && !flags.json) print('nothing is frozen\n');
   }

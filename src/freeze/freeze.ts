@@ -24,6 +24,7 @@ import { rollBack } from './rollback';
 import { settle } from './settle';
 import { findShortcuts } from './shortcuts';
 import { generationOf, isOurs, leaseUntil, readBack, readStanding, type Standing } from './standing';
+import { holdTimersOf, releaseAfterThaw, releaseTimers, timersOf } from './timers';
 import { begin, type FreezeRequest, report, type Work } from './work';
 
 /**
@@ -51,13 +52,14 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
       await step((target) => look(target, request, machine));
       await step((target) => renderText(target, request));
       await step((target) => rehearseOnce(target, request, machine, rehearsals));
-      await step(takeDownBefore);
-      if (request.dryRun) return await Promise.all(work.map(reportDryRun));
+      await step((target) => takeDownBefore(target, request));
+      if (request.dryRun) return await Promise.all(work.map((target) => reportDryRun(target, request)));
       await step((target) => recordIntent(target, request, machine));
+      if (request.holdTimers) await step((target) => holdTimersOf(target, machine));
       await step(apply);
       await step(settleDown);
       await step(prove);
-      await step((target) => commit(target, machine));
+      await step((target) => commit(target, request, machine));
     } catch (error) {
       await undo(work, asFailure(error), machine);
     }
@@ -102,7 +104,7 @@ async function rehearseOnce(
 }
 
 /** What stood before, to go back to; and whether it is already what was asked for, or can't be changed into it. */
-async function takeDownBefore(target: Work): Promise<void> {
+async function takeDownBefore(target: Work, { holdTimers }: FreezeRequest): Promise<void> {
   const { record, expected } = target;
   // Read anew: the lease has run on during the rehearsal, and an earlier freeze gets back exactly the end that it had.
   const at = performance.now();
@@ -111,7 +113,8 @@ async function takeDownBefore(target: Work): Promise<void> {
   const state = await readBack(target.site, { listing: true });
   target.before = { state, lease: standing.lease, at };
   const asked = record?.phase === 'frozen' && record.text === target.text && hasLease(standing, target.plan.lease);
-  target.done = asked && leaseCovers(expected, state) && differences(expected, state).length === 0;
+  const timersAsAsked = (timersOf(record) !== null) === holdTimers;
+  target.done = asked && timersAsAsked && leaseCovers(expected, state) && differences(expected, state).length === 0;
   if (target.done) return;
   const obstacles = differences(shape(expected), shape(state)).filter(({ kind }) => kind !== 'missing');
   if (obstacles.length === 0) return;
@@ -145,6 +148,8 @@ function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, m
     since: new Date().toISOString(),
     text: target.text,
     expected: target.expected,
+    // What an earlier freeze holds is held until this one has taken it over, or has let it go.
+    timers: timersOf(target.record),
     generation: null,
   };
   writeRecord(machine.stateDirectory, intent);
@@ -179,8 +184,12 @@ async function settleDown(target: Work): Promise<void> {
   target.timings.applyMs += performance.now() - started;
 }
 
-function commit(target: Work, machine: Machine): void {
+function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): void {
   if (target.done || !target.intent) return;
+  if (!holdTimers) {
+    target.notes.push(...releaseTimers(target.site.namespace, timersOf(target.intent)));
+    target.intent.timers = null;
+  }
   const record: FreezeRecord = {
     ...target.intent,
     phase: 'frozen',
@@ -202,6 +211,7 @@ async function undo(work: Work[], failure: Failure, machine: Machine): Promise<v
         became = await rollBack(target.site, target.name, target.before);
         // An earlier freeze whose end has come meanwhile does not stand again, and neither does its record.
         const standsAgain = readStanding(target.site) !== null;
+        target.notes.push(...(await undoTimers(target, standsAgain)));
         restoreRecord(standsAgain ? target.record : null, target, machine);
       }
       target.failure = consequence(target, failure, isAnothers, became);
@@ -214,6 +224,12 @@ async function undo(work: Work[], failure: Failure, machine: Machine): Promise<v
       target.failure ??= asFailure(error);
     }
   }
+}
+
+/** The timers of an earlier freeze that stands again stay held. */
+async function undoTimers({ intent, record, site }: Work, standsAgain: boolean): Promise<string[]> {
+  const held = timersOf(intent);
+  return standsAgain ? releaseTimers(site.namespace, held, timersOf(record)) : releaseAfterThaw(site.namespace, held);
 }
 
 /** A record that can't be written back is better gone than wrong: the freeze is then judged from the kernel. */

@@ -31,7 +31,14 @@ async function request(lease: string | null = null): Promise<FreezeRequest> {
     allow: [],
     marks: [],
   };
-  return { plan, template: await loadTemplate('drop'), reason: null, allowHost: false, dryRun: false };
+  return {
+    plan,
+    template: await loadTemplate('drop'),
+    reason: null,
+    allowHost: false,
+    holdTimers: false,
+    dryRun: false,
+  };
 }
 
 describeEngines('roll-back', (name) => {
@@ -292,7 +299,11 @@ describeEngines('roll-back', (name) => {
     const verified = await lab.netfreeze('verify', lab.box);
     expect(verified).toMatchObject({ exit: 0 });
     expect(verified.stderr).toMatch(/no record/);
-    const { failure, targets } = await thaw([lab.box], { stateDirectory: lab.stateDir, engine: realEngine });
+    const { failure, targets } = await thaw(
+      [lab.box],
+      { kick: { sockets: true, peers: false } },
+      { stateDirectory: lab.stateDir, engine: realEngine },
+    );
     expect(failure).toBeNull();
     expect(targets).toMatchObject([{ state: 'thawed', changed: true, notes: ['there was no record of this freeze'] }]);
     expect(await lab.nft('box', 'list tables')).toBe('table inet theirs\n');

@@ -45,6 +45,7 @@ const record: FreezeRecord = {
   since: '2026-01-02T03:04:05.678Z',
   text: 'table inet netfreeze {\n}\n',
   expected: { objects: [{ name: 'table inet netfreeze', json: '{}' }], hooks: [], lease: [], listing: '' },
+  timers: null,
   generation: 12,
 };
 const file = (one: FreezeRecord = record): string => join(directory(), `${stateName(one.namespace)}.json`);
