@@ -31,6 +31,8 @@ export interface TargetReport {
   lease: { expiresInMs: number } | null;
   verified: boolean;
   counters: { in: Count; out: Count };
+  kicked: { sockets: number; corked: number; unreachable: number; peers: number } | null;
+  notes: string[];
   error?: ReportedError;
 }
 
