@@ -6,6 +6,7 @@
 import type { Namespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
 import { type FreezeRecord, writeRecord } from '../record/record';
+import { spareConnecting } from '../tcp/connecting';
 import { recovery } from '../tcp/recovery';
 import { type HeldTimers, holdTimers, readHeldTimers, restoreTimers, timersBeside } from '../tcp/timers';
 import type { Machine } from './machine';
@@ -31,10 +32,9 @@ export function holdTimersOf(target: Work, machine: Machine): void {
   };
   try {
     const { settings, sockets } = holdTimers(site.namespace, timersOf(target.record), keep);
+    const own = sockets.length === 0 ? 'no socket has its own' : `and those of ${counted(sockets.length, 'socket')}`;
     const raised = settings.map((one) => `${one.name} ${one.saved} → ${one.raised}`).join(', ');
-    target.notes.push(
-      `timers are held: ${raised || 'no setting had to be raised'}; ${count(sockets.length)} of their own`,
-    );
+    target.notes.push(`timers are held: ${raised || 'no setting had to be raised'}; ${own}`);
   } catch (cause) {
     if (cause instanceof Failure) throw cause;
     throw new Failure('timers-not-held', Exit.unsupported, `${name}: TCP's timers could not be raised: ${cause}`, {
@@ -43,8 +43,6 @@ export function holdTimersOf(target: Work, machine: Machine): void {
     });
   }
 }
-
-const count = (sockets: number): string => `${sockets} ${sockets === 1 ? 'socket has timers' : 'sockets have timers'}`;
 
 /**
  * Puts the timers back that an earlier freeze holds and this one does not; the record still has them.
@@ -67,12 +65,15 @@ export async function releaseAfterThaw(namespace: Namespace, held: HeldTimers | 
   let notes: string[] = [];
   try {
     const waiting = await recovery(namespace, patience);
-    if (waiting > 0) notes = [`${waiting} connections had not gone on when their timers were put back`];
+    if (waiting > 0) notes = [`${counted(waiting, 'connection')} had not gone on when the timers were put back`];
+    spareConnecting(namespace, held);
   } catch (error) {
     notes = [`it is not known whether connections have gone on: ${asFailure(error).message}`];
   }
   return [...notes, ...restored(namespace, held)];
 }
+
+const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`;
 
 function restored(namespace: Namespace, held: HeldTimers): string[] {
   try {

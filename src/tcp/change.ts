@@ -23,7 +23,7 @@ export function planChange(name: string, now: number, wanted: number, before: re
 
 /** @returns the changes that are not among others */
 export const without = (changes: readonly Change[], others: readonly Change[]): Change[] =>
-  changes.filter(({ name }) => !others.some((other) => other.name === name));
+  changes.filter(({ name, saved }) => !others.some((other) => other.name === name && other.saved === saved));
 
 /** @returns whether a value that was read from a record is a change */
 export function isChange(value: unknown): value is Change {

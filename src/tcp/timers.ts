@@ -43,7 +43,7 @@ export function restoreTimers(namespace: Namespace, { settings, sockets }: HeldT
   const unreachable = restoreOwnTimers(namespace, sockets);
   const said = restoreSettings(namespace, settings);
   if (unreachable === 0) return said;
-  return [...said, `the timers of ${unreachable} sockets stay raised: who holds them can't be reached`];
+  return [...said, `timers that stay raised, since who holds their sockets can't be reached: ${unreachable}`];
 }
 
 /** @returns what is in `held` and not in `others`: what a freeze has raised beside an earlier one */
