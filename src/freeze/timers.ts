@@ -20,15 +20,19 @@ const patience = 1000;
 export const timersOf = (record: FreezeRecord | null): HeldTimers | null => readHeldTimers(record?.timers);
 
 /**
- * Raises the timers of a target whose intent has been recorded, and keeps in the record what they were.
+ * Raises the timers of a target, and keeps in the record what they were. Where the freeze stands already as it was asked
+ * for, it does so for sockets that have come since.
  * @throws Failure `timers-not-held`
  */
 export function holdTimersOf(target: Work, machine: Machine): void {
-  const { intent, site, name } = target;
-  if (!intent) return;
+  const { site, name } = target;
+  const which = target.done ? 'record' : 'intent';
+  const record = target[which];
+  if (!record) return;
   const keep = (timers: HeldTimers) => {
-    target.intent = { ...intent, timers };
-    writeRecord(machine.stateDirectory, target.intent);
+    const kept = { ...record, timers };
+    writeRecord(machine.stateDirectory, kept);
+    target[which] = kept;
   };
   try {
     const { settings, sockets } = holdTimers(site.namespace, timersOf(target.record), keep);

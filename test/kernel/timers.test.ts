@@ -105,7 +105,7 @@ describeOneEngine("TCP's timers", (engine) => {
       expect(await closed.box.send(1)).toBe(1);
       await closed.box.close();
       // Made after the freeze, it is not known to it; asked again, it is.
-      await lab.freeze('--hold-timers', '--lease', '60s');
+      await lab.freeze('--hold-timers');
       expect(await ownCount.get('TCP_SYNCNT')).toBe(127);
       await sleep(freezeMs);
       for (const end of [making, ownCount]) expect(await end.info()).toEqual({ state: 2, error: null });
