@@ -24,7 +24,7 @@ import { rollBack } from './rollback';
 import { settle } from './settle';
 import { findShortcuts } from './shortcuts';
 import { generationOf, isOurs, leaseUntil, readBack, readStanding, type Standing } from './standing';
-import { holdTimersOf, releaseAfterThaw, releaseTimers, timersOf } from './timers';
+import { holdTimersOf, releaseTimers, timersOf, undoTimers } from './timers';
 import { begin, type FreezeRequest, report, type Work } from './work';
 
 /**
@@ -224,12 +224,6 @@ async function undo(work: Work[], failure: Failure, machine: Machine): Promise<v
       target.failure ??= asFailure(error);
     }
   }
-}
-
-/** The timers of an earlier freeze that stands again stay held. */
-async function undoTimers({ intent, record, site }: Work, standsAgain: boolean): Promise<string[]> {
-  const held = timersOf(intent);
-  return standsAgain ? releaseTimers(site.namespace, held, timersOf(record)) : releaseAfterThaw(site.namespace, held);
 }
 
 /** A record that can't be written back is better gone than wrong: the freeze is then judged from the kernel. */

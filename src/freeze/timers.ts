@@ -77,6 +77,15 @@ export async function releaseAfterThaw(namespace: Namespace, held: HeldTimers | 
   return [...notes, ...restored(namespace, held)];
 }
 
+/**
+ * Puts the timers back that a freeze has raised which is rolled back; those of an earlier one that stands again stay held.
+ * @returns notes; nothing is thrown
+ */
+export async function undoTimers({ intent, record, site }: Work, standsAgain: boolean): Promise<string[]> {
+  const held = timersOf(intent);
+  return standsAgain ? releaseTimers(site.namespace, held, timersOf(record)) : releaseAfterThaw(site.namespace, held);
+}
+
 const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`;
 
 function restored(namespace: Namespace, held: HeldTimers): string[] {
