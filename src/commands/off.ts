@@ -23,6 +23,8 @@ export default class Off extends NetfreezeCommand {
   static override flags = {
     all: boolean({ description: 'all that is frozen, as the kernel shows it' }),
     discard: boolean({ description: 'mode steal: drop what is held instead of giving it back' }),
+    'no-kick': boolean({ description: 'let TCP wait for its own timers' }),
+    'kick-peers': boolean({ description: 'make peers that send to it go on at once too, by ICMP messages' }),
   };
 
   protected override async work(): Promise<void> {
@@ -30,9 +32,15 @@ export default class Off extends NetfreezeCommand {
     if (flags.all && argv.length > 0) {
       throw new Failure('all-and-target', Exit.usage, '--all and a target exclude each other');
     }
+    if (flags['no-kick'] && flags['kick-peers']) {
+      throw new Failure('kick-or-not', Exit.usage, '--no-kick and --kick-peers exclude each other');
+    }
+    const request = {
+      discard: flags.discard ?? false,
+      kick: { sockets: !flags['no-kick'], peers: flags['kick-peers'] ?? false },
+    };
     const names = flags.all ? [] : targetNames(argv, 'off');
     requirePrivileges('thaw a network namespace');
-    const request = { discard: flags.discard ?? false };
     const operation = flags.all
       ? await thawEverything(request, thisMachine())
       : await thaw(names, request, thisMachine());

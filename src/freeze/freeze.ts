@@ -31,6 +31,7 @@ import { rollBack } from './rollback';
 import { settle } from './settle';
 import { findShortcuts } from './shortcuts';
 import { generationOf, isOurs, leaseUntil, readBack, readStanding, type Standing } from './standing';
+import { holdTimersOf, releaseTimers, timersOf, undoTimers } from './timers';
 import { begin, type FreezeRequest, report, type Work } from './work';
 
 /**
@@ -58,15 +59,16 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
       await step((target) => look(target, request, machine));
       await step((target) => renderText(target, request));
       await step((target) => rehearseOnce(target, request, machine, rehearsals));
-      await step((target) => takeDownBefore(target, machine));
-      if (request.dryRun) return await Promise.all(work.map(reportDryRun));
+      await step((target) => takeDownBefore(target, request, machine));
+      if (request.dryRun) return await Promise.all(work.map((target) => reportDryRun(target, request)));
       await step((target) => clearEnded(target, machine));
       await step((target) => recordIntent(target, request, machine));
+      if (request.holdTimers) await step((target) => holdTimersOf(target, machine));
       await step((target) => hold(target, machine));
       await step(apply);
       await step(settleDown);
       await step(prove);
-      await step((target) => commit(target, machine));
+      await step((target) => commit(target, request, machine));
     } catch (error) {
       await undo(work, asFailure(error), machine);
     }
@@ -115,7 +117,7 @@ async function rehearseOnce(
 }
 
 /** What stood before, to go back to; and whether it is already what was asked for, or can't be changed into it. */
-async function takeDownBefore(target: Work, { stateDirectory }: Machine): Promise<void> {
+async function takeDownBefore(target: Work, { holdTimers }: FreezeRequest, { stateDirectory }: Machine): Promise<void> {
   const { record, expected } = target;
   // Read anew: the lease has run on during the rehearsal, and an earlier freeze gets back exactly the end that it had.
   const at = performance.now();
@@ -128,6 +130,7 @@ async function takeDownBefore(target: Work, { stateDirectory }: Machine): Promis
   const asked =
     record?.phase === 'frozen' &&
     record.text === target.text &&
+    (timersOf(record) !== null) === holdTimers &&
     hasLease(standing, target.plan.lease) &&
     (record.hold?.limit ?? target.plan.holdLimit) === target.plan.holdLimit;
   const stands = leaseCovers(expected, state) && differences(expected, state).length === 0;
@@ -181,6 +184,8 @@ function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, m
     since: new Date().toISOString(),
     text: target.text,
     expected: target.expected,
+    // What an earlier freeze holds is held until this one has taken it over, or has let it go.
+    timers: timersOf(target.record),
     generation: null,
     hold: holdRecord(target),
   };
@@ -222,8 +227,12 @@ async function settleDown(target: Work): Promise<void> {
   target.timings.applyMs += performance.now() - started;
 }
 
-async function commit(target: Work, machine: Machine): Promise<void> {
+async function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): Promise<void> {
   if (target.done || !target.intent) return;
+  if (!holdTimers) {
+    target.notes.push(...releaseTimers(target.site.namespace, timersOf(target.intent)));
+    target.intent.timers = null;
+  }
   const record: FreezeRecord = {
     ...target.intent,
     phase: 'frozen',
@@ -249,6 +258,7 @@ async function undo(work: Work[], failure: Failure, machine: Machine): Promise<v
         undoHold(target);
         // An earlier freeze whose end has come meanwhile does not stand again, and neither does its record.
         const standsAgain = readStanding(target.site) !== null;
+        target.notes.push(...(await undoTimers(target, standsAgain)));
         restoreRecord(standsAgain ? target.record : null, target, machine);
       }
       target.failure = consequence(target, failure, isAnothers, became);

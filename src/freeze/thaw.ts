@@ -14,15 +14,19 @@ import { tableName } from '../ruleset/acceptance';
 import { driftOf, foreignTable } from './drift';
 import { type Attempt, type Opened, onEach, resolveAll } from './group';
 import { holdingSignals } from './interruption';
+import { type KickRequest, planKick } from './kick';
 import type { Machine } from './machine';
 import { isTooLate, type Released, releaseAndRemove } from './release';
 import { asFailure, emptyReport, type Operation, standingReport, type TargetReport } from './report';
+import { noting, openSequel, type Sequel } from './sequel';
 import { isOurs, readStanding, type Standing } from './standing';
+import { releaseTimers, timersOf } from './timers';
 
-/** How to thaw. */
+/** How to thaw, and what the user asked for beside the thaw itself. */
 export interface ThawRequest {
   /** Drop what is held instead of giving it back. */
   discard: boolean;
+  kick: KickRequest;
 }
 
 /** Thaws the named targets; one that fails does not keep the others frozen. */
@@ -35,12 +39,14 @@ export const thawEverything = (request: ThawRequest, machine: Machine): Promise<
 
 /** A full or broken state directory must not keep anything frozen: the kernel is what is thawed (law 2). */
 function thawAttempts(attempts: Attempt[], request: ThawRequest, machine: Machine): Promise<Operation> {
-  return holdingSignals(() =>
-    onEach(attempts, machine, (target) => thawOne(target, request, machine), { withoutState: true }),
-  );
+  return holdingSignals(async () => {
+    const sequel = openSequel(machine, attempts.length > 1);
+    const one = (target: Opened) => thawOne(target, request, machine, sequel);
+    return sequel.finish(await onEach(attempts, machine, one, { withoutState: true }));
+  });
 }
 
-async function thawOne(target: Opened, request: ThawRequest, machine: Machine): Promise<TargetReport> {
+async function thawOne(target: Opened, request: ThawRequest, machine: Machine, sequel: Sequel): Promise<TargetReport> {
   const { site, name } = target;
   const record = readRecord(machine.stateDirectory, site.namespace);
   const standing = readStanding(site);
@@ -49,28 +55,21 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine): 
   if (!standing) {
     if (record?.phase === 'frozen') notes.push('the record said frozen, but the kernel showed no freeze');
     endKeepers(stateName(site.namespace));
+    notes.push(...releaseTimers(site.namespace, timersOf(record)));
     notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
     return { ...report, verified: true, notes };
   }
   if (!isOurs(standing, record)) throw foreignTable(name);
   notes.push(...(await driftNotes(target, standing, record)));
   if (record) notes.push(...noting(() => writeRecord(machine.stateDirectory, { ...record, phase: 'thawing' })));
+  const before = standingReport(report, standing, record, 'thawed');
+  const plan = planKick(site.namespace, before.mode, request.kick, notes);
   const isLate = isTooLate(standing, record);
   const released = await remove(target, request.discard || isLate ? 'discard' : 'release', record, machine);
   if (released) notes.push(...heldNotes(released.held, request, isLate));
-  notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
-  const before = standingReport(report, standing, record, 'thawed');
-  return { ...before, lease: null, verified: true, changed: true, ...released, notes };
-}
-
-/** The record is the lesser thing: what becomes of it is said, and the thaw goes on. */
-function noting(action: () => void): string[] {
-  try {
-    action();
-    return [];
-  } catch (error) {
-    return [asFailure(error).message];
-  }
+  const after = await sequel.follow(target, plan, record);
+  notes.push(...after.notes);
+  return { ...before, lease: null, verified: true, changed: true, ...released, kicked: after.kicked, notes };
 }
 
 /** The discarded are lost, and it is said why. */

@@ -20,6 +20,8 @@ export interface FreezeRequest {
   template: Template;
   reason: string | null;
   allowHost: boolean;
+  /** Whether TCP's timers are held for the time of the freeze. */
+  holdTimers: boolean;
   dryRun: boolean;
 }
 

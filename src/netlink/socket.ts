@@ -7,7 +7,7 @@ import { isErrno, recv, SystemError, sendto, setsockopt, socket } from '../platf
 import { type Message, messages, NLM_F, NLMSG } from './message';
 
 /** linux/netlink.h: the families that netfreeze talks to. */
-export const NETLINK = { ROUTE: 0, NETFILTER: 12 } as const;
+export const NETLINK = { ROUTE: 0, SOCK_DIAG: 4, NETFILTER: 12 } as const;
 
 /** sys/socket.h, asm-generic/socket.h, linux/netlink.h */
 const AF_NETLINK = 16;

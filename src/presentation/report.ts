@@ -19,7 +19,20 @@ export function thawedText(report: TargetReport): string {
   const stopped = report.counters
     ? ` (stopped during the freeze: ${times(report.counters.in.packets, 'packet')} in, ${times(report.counters.out.packets, 'packet')} out)`
     : '';
-  return `${name(report)} is thawed${stopped}\n`;
+  return `${name(report)} is thawed${stopped}${kickedText(report)}\n`;
+}
+
+/** Nothing where nobody waited. */
+function kickedText({ kicked }: TargetReport): string {
+  if (!kicked) return '';
+  const { sockets, peers, corked, unreachable } = kicked;
+  const parts = [
+    sockets > 0 ? `${times(sockets, 'TCP socket')} kicked` : '',
+    peers > 0 ? `${times(peers, 'peer')} told to send again` : '',
+    corked > 0 ? `${corked} corked by their program and left alone` : '',
+    unreachable > 0 ? `${unreachable} out of reach` : '',
+  ].filter((part) => part !== '');
+  return parts.length === 0 ? '' : `; ${parts.join(', ')}`;
 }
 
 /** What became of the packets; "nothing lost" only where the kernel counted none. */

@@ -32,6 +32,8 @@ export interface FreezeRecord {
   text: string;
   /** What the kernel must show, as the ruleset room defines it. */
   expected: unknown;
+  /** TCP's timers that were raised, with what they were before, as the tcp room defines it; null: none. */
+  timers: unknown;
   /** nf_tables' generation right after the freeze was verified; null before. */
   generation: number | null;
   /** Mode steal: who keeps the packets. */
@@ -132,7 +134,7 @@ export function listRecords(directory: string): FreezeRecord[] {
 function parseRecord(file: string): FreezeRecord | null {
   try {
     const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<FreezeRecord> | null;
-    return isRecord(value) ? value : null;
+    return isRecord(value) ? { ...value, timers: value.timers ?? null } : null;
   } catch {
     return null;
   }

@@ -19,11 +19,13 @@ import { loadTemplate } from '../../src/ruleset/template';
 import { describeEngines } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { type Lab, useLabs } from './rig/lab';
+import { expectExit } from './rig/netfreeze';
+import { connection } from './rig/sockets';
 
 /** What an engine does otherwise than it should, in the target's namespace only: never in the rehearsal's. */
 type Fault = (session: Session) => Partial<Session>;
 
-async function request(lease: string | null = null): Promise<FreezeRequest> {
+async function request(lease: string | null = null, holdTimers = false): Promise<FreezeRequest> {
   const plan = {
     mode: 'drop' as const,
     template: 'drop',
@@ -33,7 +35,14 @@ async function request(lease: string | null = null): Promise<FreezeRequest> {
     marks: [],
     holdLimit: defaultHoldLimit,
   };
-  return { plan, template: await loadTemplate('drop'), reason: null, allowHost: false, dryRun: false };
+  return {
+    plan,
+    template: await loadTemplate('drop'),
+    reason: null,
+    allowHost: false,
+    holdTimers,
+    dryRun: false,
+  };
 }
 
 describeEngines('roll-back', (name) => {
@@ -287,6 +296,30 @@ describeEngines('roll-back', (name) => {
     }
   });
 
+  test("TCP's timers are put back, but for those of an earlier freeze that stands again", async () => {
+    const lab = await makeLab();
+    const settings = () => lab.run('box', 'sh', '-c', 'cd /proc/sys/net/ipv4 && cat tcp_retries2 tcp_orphan_retries');
+    const { box } = await connection(lab, { port: 7400, set: { TCP_USER_TIMEOUT: 2000 } });
+    const fault = await machineWith(lab, afterLoading(lab, 'insert rule inet netfreeze output accept'));
+    expect((await freeze([lab.box], await request(null, true), fault)).failure).toMatchObject({ code: 'not-verified' });
+    expect(await settings()).toBe('15\n0\n');
+    expect(await box.get('TCP_USER_TIMEOUT')).toBe(2000);
+    expect(records(lab)).toEqual([]);
+
+    await lab.freeze('--hold-timers');
+    // Changed by somebody: the next freeze raises it as well, and its roll-back puts that back.
+    await lab.run('box', 'sh', '-c', 'echo 7 >/proc/sys/net/ipv4/tcp_orphan_retries');
+    expect((await freeze([lab.box], await request('60s', true), fault)).failure).toMatchObject({
+      code: 'not-verified',
+    });
+    expectExit(await lab.netfreeze('verify', lab.box), 0);
+    expect(await settings()).toBe('255\n7\n');
+    expect(await box.get('TCP_USER_TIMEOUT')).toBe(0x7fffffff);
+    await lab.thaw();
+    expect(await settings()).toBe('15\n7\n');
+    expect(await box.get('TCP_USER_TIMEOUT')).toBe(2000);
+  });
+
   test('the record is lost: off and verify work from the kernel, and say so', async () => {
     const lab = await busyLab();
     await lab.freeze();
@@ -296,7 +329,7 @@ describeEngines('roll-back', (name) => {
     expect(verified.stderr).toMatch(/no record/);
     const { failure, targets } = await thaw(
       [lab.box],
-      { discard: false },
+      { discard: false, kick: { sockets: true, peers: false } },
       { stateDirectory: lab.stateDir, engine: realEngine },
     );
     expect(failure).toBeNull();

@@ -32,6 +32,7 @@ export interface TargetReport {
   verified: boolean;
   counters: { in: Count; out: Count };
   held: { in: Ledger; out: Ledger } | null;
+  kicked: { sockets: number; corked: number; unreachable: number; peers: number } | null;
   notes: string[];
   error?: ReportedError;
 }
