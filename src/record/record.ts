@@ -59,6 +59,9 @@ export const wordFile = (directory: string, id: NamespaceId): string => join(dir
 
 const recordFile = (directory: string, id: NamespaceId): string => join(directory, `${stateName(id)}.json`);
 
+/** A record is written here first. */
+const draftOf = (file: string): string => `${file}.new`;
+
 /** @returns what a record says to recognise its namespace by */
 export const identify = (namespace: Namespace): Pick<FreezeRecord, 'namespace' | 'boot'> => ({
   namespace: { device: namespace.device, inode: namespace.inode, cookie: cookieOf(namespace) },
@@ -87,7 +90,7 @@ export function readRecord(directory: string, namespace: Namespace): FreezeRecor
  */
 export function writeRecord(directory: string, record: FreezeRecord): void {
   const file = recordFile(directory, record.namespace);
-  const draft = `${file}.new`;
+  const draft = draftOf(file);
   try {
     // One writer at a time, by the namespace's lock: a draft that is there was left by a crash.
     rmSync(draft, { force: true });
@@ -105,11 +108,12 @@ export function writeRecord(directory: string, record: FreezeRecord): void {
   }
 }
 
-/** Removes a namespace's record; none is no error. */
+/** Removes a namespace's record, and a draft that a crash has left; none is no error. */
 export function removeRecord(directory: string, id: NamespaceId): void {
   const file = recordFile(directory, id);
   try {
     rmSync(file, { force: true });
+    rmSync(draftOf(file), { force: true });
   } catch (cause) {
     throw stateFailure(file, `the record cannot be removed: ${cause instanceof Error ? cause.message : cause}`, cause);
   }

@@ -136,7 +136,7 @@ describeOneEngine('netfreeze is killed', (engine) => {
     expect(keepersNamed(state)).toEqual([]);
     expect(await lab.run('box', 'cat', '/proc/self/net/netfilter/nfnetlink_queue')).toBe('');
     expect(await gauge.open()).toEqual(gauge.all);
-  }, 300_000);
+  }, 600_000);
 
   test('in the middle of a thaw at 60 moments: not one datagram is lost', async () => {
     const lab = await makeLab();
@@ -159,7 +159,7 @@ describeOneEngine('netfreeze is killed', (engine) => {
     const { sent } = await flow.stop();
     await until('every datagram comes', 5000, async () => (await flow.heard()).received >= sent);
     expect(await flow.heard()).toMatchObject({ received: sent, missing: 0, twice: 0 });
-  }, 240_000);
+  }, 600_000);
 });
 
 /** How long one run of a command takes here, in milliseconds. */

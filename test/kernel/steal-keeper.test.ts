@@ -8,6 +8,7 @@ import { expectExit, netfreeze, only } from './rig/netfreeze';
 import { send } from './rig/packets';
 import { run } from './rig/program';
 import { expectEveryByte, openStream } from './rig/streams';
+import { together } from './rig/together';
 import { sleep, until } from './rig/wait';
 
 const job = { kind: 'udp', family: 4, from: address[4].peer, to: address[4].box } as const;
@@ -119,35 +120,41 @@ describeEngines('the keeper', (engine) => {
 });
 
 describeOneEngine('a namespace that nobody uses any more', (engine) => {
-  const makeLab = useLabs(engine);
+  const makeLab = useLabs(engine, 'end');
 
-  test('is not kept alive by its keeper: named, and by a process', async () => {
-    const named = await makeLab();
-    const inhabited = await makeLab();
-    const resident = await inhabited.start('box', 'resident', {});
-    const { pid } = await resident.ask<{ pid: number }>({ do: 'pid' });
-    await named.freeze('--mode', 'steal');
-    expectExit(await inhabited.netfreeze('on', `pid:${pid}`, '--mode', 'steal'), 0);
-    const [first, second] = [await keeperOf(named), await keeperOf(inhabited)];
-    // The way by which it was found goes, and another stays: a name, a process.
-    await resident.end();
-    await sleep(6000);
-    expect(wordsOf(second)).not.toEqual([]);
-    await run('ip', ['netns', 'delete', named.box]);
-    await run('ip', ['netns', 'delete', inhabited.box]);
-    await Promise.all([untilGone(first, 20_000), untilGone(second, 20_000)]);
-  });
+  together({
+    'and that had a name is not kept alive by its keeper': async () => {
+      const lab = await makeLab();
+      await lab.freeze('--mode', 'steal');
+      const keeper = await keeperOf(lab);
+      await run('ip', ['netns', 'delete', lab.box]);
+      await untilGone(keeper, 30_000);
+    },
 
-  test('but one that a descriptor still reaches is kept', async () => {
-    const lab = await makeLab();
-    await lab.freeze('--mode', 'steal');
-    const pid = await keeperOf(lab);
-    const holder = await lab.start('peer', 'open-file', { file: lab.file('box') });
-    await run('ip', ['netns', 'delete', lab.box]);
-    await sleep(12_000);
-    expect(wordsOf(pid)).not.toEqual([]);
-    await holder.end();
-    await untilGone(pid, 20_000);
+    'nor one that was found by a process: but as long as it has a name it is kept': async () => {
+      const lab = await makeLab();
+      const resident = await lab.start('box', 'resident', {});
+      const { pid } = await resident.ask<{ pid: number }>({ do: 'pid' });
+      expectExit(await lab.netfreeze('on', `pid:${pid}`, '--mode', 'steal'), 0);
+      const keeper = await keeperOf(lab);
+      await resident.end();
+      await sleep(12_000);
+      expect(wordsOf(keeper)).not.toEqual([]);
+      await run('ip', ['netns', 'delete', lab.box]);
+      await untilGone(keeper, 30_000);
+    },
+
+    'but that a descriptor still reaches is kept': async () => {
+      const lab = await makeLab();
+      await lab.freeze('--mode', 'steal');
+      const keeper = await keeperOf(lab);
+      const holder = await lab.start('peer', 'open-file', { file: lab.file('box') });
+      await run('ip', ['netns', 'delete', lab.box]);
+      await sleep(12_000);
+      expect(wordsOf(keeper)).not.toEqual([]);
+      await holder.end();
+      await untilGone(keeper, 30_000);
+    },
   });
 });
 

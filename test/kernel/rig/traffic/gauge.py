@@ -85,9 +85,7 @@ class Channel:
 
 
 def probe(channels):
-    for channel in channels:
-        while channel.take() is not None:
-            pass
+    begun = {channel.name: channel.sequence for channel in channels}
     for _ in range(PROBES):
         for channel in channels:
             channel.send()
@@ -96,8 +94,11 @@ def probe(channels):
     limit = time.monotonic() + PATIENCE
     while time.monotonic() < limit and min(counts.values()) < PROBES:
         for channel in channels:
-            while channel.take() is not None:
-                counts[channel.name] += 1
+            got = channel.take()
+            while got is not None:
+                # What an earlier try sent and somebody held until now is no answer to this one.
+                counts[channel.name] += got > begun[channel.name]
+                got = channel.take()
     return counts
 
 
