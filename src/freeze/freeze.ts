@@ -11,7 +11,7 @@ import { takeDown } from '../nftables/replay';
 import { Exit, Failure } from '../platform/failure';
 import { SystemError } from '../platform/libc';
 import { shown } from '../platform/text';
-import { type FreezeRecord, identify, readRecord, removeRecord, writeRecord } from '../record/record';
+import { type FreezeRecord, identify, readRecord, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { differences, leaseCovers, shape } from '../ruleset/canonical';
 import { closedDevices, type Plan } from '../ruleset/plan';
@@ -19,7 +19,7 @@ import { render } from '../ruleset/template';
 import { foreignTable } from './drift';
 import { reportDryRun } from './dry-run';
 import { forEachTarget, resolveAll, withTargets } from './group';
-import { hold, holdDrift, holdRecord, settleHold, undoHold } from './hold';
+import { hold, holdDrift, holdRecord, settleHold } from './hold';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
 import { prove } from './proof';
@@ -27,11 +27,11 @@ import { chooseQueues } from './queues';
 import { type Rehearsal, rehearse } from './rehearse';
 import { isTooLate, ledgersOf, releaseAndRemove } from './release';
 import { asFailure, type Operation, type TargetReport } from './report';
-import { rollBack } from './rollback';
 import { settle } from './settle';
 import { findShortcuts } from './shortcuts';
 import { generationOf, isOurs, leaseUntil, readBack, readStanding, type Standing } from './standing';
-import { holdTimersOf, releaseTimers, timersOf, undoTimers } from './timers';
+import { holdTimersOf, releaseTimers, timersOf } from './timers';
+import { undo } from './undo';
 import { begin, type FreezeRequest, report, type Work } from './work';
 
 /**
@@ -69,6 +69,7 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
       await step(settleDown);
       await step(prove);
       await step((target) => commit(target, request, machine));
+      await step(settleHold);
     } catch (error) {
       await undo(work, asFailure(error), machine);
     }
@@ -227,7 +228,7 @@ async function settleDown(target: Work): Promise<void> {
   target.timings.applyMs += performance.now() - started;
 }
 
-async function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): Promise<void> {
+function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): void {
   if (target.done || !target.intent) return;
   if (!holdTimers) {
     target.notes.push(...releaseTimers(target.site.namespace, timersOf(target.intent)));
@@ -242,57 +243,7 @@ async function commit(target: Work, { holdTimers }: FreezeRequest, machine: Mach
   };
   writeRecord(machine.stateDirectory, record);
   target.record = record;
-  await settleHold(target);
   if (target.standing) target.held = ledgersOf(target.site, target.standing, machine);
-}
-
-/** Brings every target back to what stood before, the last one first, and says for each what became of it. */
-async function undo(work: Work[], failure: Failure, machine: Machine): Promise<void> {
-  // A signal, or a fault of our own, is nobody's failure and everybody's.
-  const isAnothers = work.some((target) => target.failure === failure);
-  for (const target of [...work].reverse()) {
-    try {
-      let became = 'it was not touched';
-      if (target.begun) {
-        became = await rollBack(target.site, target.name, target.before, machine);
-        undoHold(target);
-        // An earlier freeze whose end has come meanwhile does not stand again, and neither does its record.
-        const standsAgain = readStanding(target.site) !== null;
-        target.notes.push(...(await undoTimers(target, standsAgain)));
-        restoreRecord(standsAgain ? target.record : null, target, machine);
-      }
-      target.failure = consequence(target, failure, isAnothers, became);
-    } catch (error) {
-      target.failure = asFailure(error);
-    }
-    try {
-      target.standing = readStanding(target.site);
-    } catch (error) {
-      target.failure ??= asFailure(error);
-    }
-  }
-}
-
-/** A record that can't be written back is better gone than wrong: the freeze is then judged from the kernel. */
-function restoreRecord(record: FreezeRecord | null, { site }: Work, { stateDirectory }: Machine): void {
-  try {
-    if (record) writeRecord(stateDirectory, record);
-    else removeRecord(stateDirectory, site.namespace);
-  } catch {
-    removeRecord(stateDirectory, site.namespace);
-  }
-}
-
-/** The failure of a target that was undone: its own, or that another one's was its end too. */
-function consequence(target: Work, failure: Failure, isAnothers: boolean, became: string): Failure {
-  const { failure: own } = target;
-  if (!own && !isAnothers) return failure;
-  if (!own) {
-    return new Failure('rolled-back', failure.exit, `${target.name}: another target failed; ${became}`);
-  }
-  const { code, exit, message, suggestions } = own;
-  const said = target.begun ? `${message}\nRolled back: ${became}.` : message;
-  return new Failure(code, exit, said, { suggestions, cause: own });
 }
 
 const hasDevice = ({ site }: Work, name: string): boolean => links(site.route).some((link) => link.name === name);

@@ -134,7 +134,7 @@ export function holdRecord({ holding, plan, record }: Work): HoldRecord | null {
   return { queues: plan.queues, limit: plan.holdLimit, keeper: known };
 }
 
-/** The freeze is proven: the keeper is told when it ends, and an earlier one goes. */
+/** All targets are proven: the keeper is told when the freeze ends, and an earlier one goes. */
 export async function settleHold({ holding, standing }: Work): Promise<void> {
   if (!holding) return;
   await holding.keeper.tell(standing?.lease.state === 'running' ? standing.lease.expiresMs : null);
