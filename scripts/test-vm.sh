@@ -15,7 +15,7 @@ end_on_signals
 
 # How much slower than a real machine, so that the tests wait that much longer (test/kernel/rig/wait.ts), and how long
 # all of them may take.
-patience=8 limit=420
+patience=8 limit=600
 
 # leave_out REASON: ends the run, well or badly.
 leave_out() {
@@ -44,7 +44,7 @@ if (($# > 0)) && [[ -z $("${jest[@]}" --listTests "$@") ]]; then
   exit 0
 fi
 # One run at a time builds.
-quietly 'Making the machine, unless it is there' flock .cache/vm/lock node .cache/vm/rig.cjs prepare ||
+(quietly 'Making the machine, unless it is there' flock .cache/vm/lock node .cache/vm/rig.cjs prepare) ||
   leave_out 'the machine could not be built, for the reason above'
 
 if [[ -n ${TEST_RESULTS_DIR:-} ]]; then
@@ -55,5 +55,6 @@ else
   trap 'rm -rf "$results"' EXIT
 fi
 rm -f "$results/vm.json"
-command=$(printf '%q ' node "${jest[@]}" --runInBand --colors --json --outputFile=/results/vm.json "$@")
+# One worker for each of the machine's processors.
+command=$(printf '%q ' node "${jest[@]}" --maxWorkers=2 --json --outputFile=/results/vm.json "$@")
 rig run --limit "$limit" --results "$results" -- "CI=${CI:-} NETFREEZE_TEST_PATIENCE=$patience exec $command"

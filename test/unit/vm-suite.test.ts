@@ -1,5 +1,6 @@
 /** What the VM suite computes before there is a machine: keys of what is kept, and the list of what it runs. */
 import { existsSync, readFileSync } from 'node:fs';
+import { chosen } from '../vm/rig/choose';
 import { keyOf } from '../vm/rig/key';
 import { parseSuite } from '../vm/rig/suite';
 
@@ -23,10 +24,11 @@ describe('the key of what is kept', () => {
 
 describe('the list of what the machine runs', () => {
   test('has a file, its engines and a reason on each line', () => {
-    const text = '# FILE ENGINES WHY\n\ntest/a.test.ts both because of x\ntest/b.test.ts nft  y\n';
+    const text =
+      '# FILE ENGINES WHY\n\ntest/a.test.ts both because of x\n  the first\n  one more\ntest/b.test.ts nft  y\n';
     expect(parseSuite(text)).toEqual([
-      { file: 'test/a.test.ts', engines: 'libnftables,nft' },
-      { file: 'test/b.test.ts', engines: 'nft' },
+      { file: 'test/a.test.ts', engines: 'libnftables,nft', only: ['the first', 'one more'] },
+      { file: 'test/b.test.ts', engines: 'nft', only: [] },
     ]);
   });
 
@@ -39,4 +41,25 @@ describe('the list of what the machine runs', () => {
     expect(files.filter((file) => !existsSync(file))).toEqual([]);
     expect(new Set(files).size).toBe(files.length);
   });
+});
+
+test('of a file that is there in part, only the tests that are asked for are registered', () => {
+  const registered: string[] = [];
+  const register = (name: string) => registered.push(name);
+  const each = () => register;
+  const all = Object.assign(register, { each, skip: Object.assign(register, { each }) }) as unknown as jest.It;
+  const test = chosen(all, ['flow', 'redirect']);
+  test('a flow stops', () => {});
+  test('nothing else', () => {});
+  test.each([1, 2])('a redirect %d', () => {});
+  test.each([1, 2])('another %d', () => {});
+  test.skip('a flow that this kernel lacks', () => {});
+  test.skip.each([1])('a redirect that it lacks %d', () => {});
+  test.skip('something that it lacks', () => {});
+  expect(registered).toEqual([
+    'a flow stops',
+    'a redirect %d',
+    'a flow that this kernel lacks',
+    'a redirect that it lacks %d',
+  ]);
 });

@@ -33,7 +33,7 @@ export function ensureImage(): Image {
   const folder = join(cache, `image-${key}`);
   if (!existsSync(folder)) {
     mkdirSync(cache, { recursive: true });
-    for (const name of readdirSync(cache).filter((entry) => entry.startsWith('image-'))) {
+    for (const name of readdirSync(cache).filter((entry) => /^(image|draft)-/.test(entry))) {
       rmSync(join(cache, name), { recursive: true, force: true });
     }
     const draft = mkdtempSync(join(cache, 'draft-'));

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Image } from './image';
 import { type Machine, startMachine } from './machine';
 import { hardware } from './qemu';
-import { bootLimitMs, ensureSnapshot } from './snapshot';
+import { bootLimitMs, findSnapshot } from './snapshot';
 
 export interface Job {
   command: string;
@@ -40,18 +40,15 @@ export async function doJob(image: Image, job: Job, note: (words: string) => voi
     await machine.end();
     await said;
   }
+  // As timeout(1) in the machine says it.
+  if (status === 124 || status === 137) note(`the job was ended after ${job.limitSeconds} s`);
   return status;
 }
 
 /** @returns a machine that has begun, or null when there is none in a snapshot that comes to life */
 async function resumed(image: Image, job: Job, note: (words: string) => void): Promise<Machine | null> {
-  let snapshot: Awaited<ReturnType<typeof ensureSnapshot>>;
-  try {
-    snapshot = await ensureSnapshot(image);
-  } catch (error) {
-    note(`no snapshot could be taken, so the machine is booted: ${(error as Error).message}`);
-    return null;
-  }
+  const snapshot = findSnapshot(image);
+  if (snapshot === null) return null;
   const began = performance.now();
   try {
     const machine = await snapshot.resume(job.project, job.results, resumeLimitMs);

@@ -44,7 +44,10 @@ export async function startMachine(
     ended = how;
     return how;
   });
-  const kill = () => qemu.kill('SIGKILL');
+  const kill = () => {
+    qemu.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  };
   process.once('exit', kill);
 
   const machine = {
@@ -53,7 +56,6 @@ export async function startMachine(
       kill();
       await end;
       process.off('exit', kill);
-      rmSync(folder, { recursive: true, force: true });
     },
   };
   try {

@@ -10,7 +10,7 @@ import { type Machine, startMachine } from './machine';
 import { hardware } from './qemu';
 
 /** A cold boot takes about 10 s, and several times as long on a busy machine. */
-export const bootLimitMs = 180_000;
+export const bootLimitMs = 120_000;
 
 /** Until systemd has ended what it does after the last unit. */
 const settleMs = 1500;
@@ -25,17 +25,23 @@ export interface Snapshot {
   discard(): void;
 }
 
-/** Boots the machine and takes a snapshot, unless there is one of this image, this hardware and this QEMU. */
-export async function ensureSnapshot(image: Image): Promise<Snapshot> {
-  const parts = hardware(image);
-  const version = execFileSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' });
-  const folder = join(image.folder, `snapshot-${keyOf({ hardware: JSON.stringify(parts), version })}`);
-  if (!existsSync(folder)) {
-    for (const name of readdirSync(image.folder).filter((entry) => entry.startsWith('snapshot-'))) {
-      rmSync(join(image.folder, name), { recursive: true, force: true });
-    }
-    await take(parts, image.folder, folder);
+/**
+ * Boots the machine and takes a snapshot, unless there is one of this image, this hardware and this QEMU.
+ * @throws when the machine does not boot, or this QEMU can't save it
+ */
+export async function ensureSnapshot(image: Image): Promise<void> {
+  const folder = folderOf(image);
+  if (existsSync(folder)) return;
+  for (const name of readdirSync(image.folder).filter((entry) => /^(snapshot|draft)-/.test(entry))) {
+    rmSync(join(image.folder, name), { recursive: true, force: true });
   }
+  await take(image, folder);
+}
+
+/** @returns the snapshot that fits, or null where there is none */
+export function findSnapshot(image: Image): Snapshot | null {
+  const folder = folderOf(image);
+  if (!existsSync(folder)) return null;
   const { memory, disk, state } = filesOf(folder);
   return {
     async resume(project, results, limitMs) {
@@ -43,7 +49,7 @@ export async function ensureSnapshot(image: Image): Promise<Snapshot> {
         memory: { file: memory, keep: false },
         disk: { file: disk, format: 'qcow2', keep: false },
       } as const;
-      const machine = await startMachine(parts, { ...files, project, results }, true);
+      const machine = await startMachine(hardware(image), { ...files, project, results }, true);
       try {
         const late = sleep(limitMs, null, { ref: false }).then(() => {
           throw new Error(`it does not run after ${limitMs / 1000} s`);
@@ -59,8 +65,13 @@ export async function ensureSnapshot(image: Image): Promise<Snapshot> {
   };
 }
 
-async function take(parts: readonly string[], imageFolder: string, folder: string): Promise<void> {
-  const draft = mkdtempSync(join(imageFolder, 'draft-'));
+function folderOf(image: Image): string {
+  const version = execFileSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' });
+  return join(image.folder, `snapshot-${keyOf({ hardware: JSON.stringify(hardware(image)), version })}`);
+}
+
+async function take(image: Image, folder: string): Promise<void> {
+  const draft = mkdtempSync(join(image.folder, 'draft-'));
   const { memory, disk, state } = filesOf(draft);
   try {
     // Named from where it will stand, so that the project's folder may move.
@@ -68,7 +79,7 @@ async function take(parts: readonly string[], imageFolder: string, folder: strin
     // The shares are nobody's yet: a machine that has mounted them can't be saved.
     const nowhere = mkdtempSync(join(tmpdir(), 'nfz-vm-'));
     const files = { memory: { file: memory, keep: true }, disk: { file: disk, format: 'qcow2', keep: true } } as const;
-    const machine = await startMachine(parts, { ...files, project: nowhere, results: nowhere });
+    const machine = await startMachine(hardware(image), { ...files, project: nowhere, results: nowhere });
     try {
       await machine.hear(bootLimitMs);
       await sleep(settleMs);

@@ -9,26 +9,33 @@ export interface Entry {
   file: string;
   /** For NETFREEZE_TEST_ENGINES. */
   engines: string;
+  /** Only the tests whose names hold one of these; all where there is none. */
+  only: string[];
 }
 
 /** Where the machine sees the project. */
 const project = '/project';
 
 /**
- * Reads suite.txt: on each line a test file, the engines that it runs on, and why it is there; `#` begins a comment.
- * @throws when a line says less than that
+ * Reads suite.txt: on each line a test file, the engines that it runs on, and why it is there. An indented line below it
+ * is a part of the names of the tests that are wanted. `#` begins a comment.
+ * @throws when a line says something else
  */
 export function parseSuite(text: string): Entry[] {
-  return text
-    .split('\n')
-    .filter((line) => line.trim() !== '' && !line.startsWith('#'))
-    .map((line) => {
-      const [file = '', engines = '', ...why] = line.trim().split(/\s+/);
-      if (!/^(libnftables|nft|both)$/.test(engines) || why.length === 0) {
-        throw new Error(`suite.txt wants a file, "libnftables", "nft" or "both", and a reason: ${line}`);
-      }
-      return { file, engines: engines === 'both' ? 'libnftables,nft' : engines };
-    });
+  const entries: Entry[] = [];
+  for (const line of text.split('\n').filter((one) => one.trim() !== '' && !one.startsWith('#'))) {
+    const last = entries.at(-1);
+    if (/^\s/.test(line) && last !== undefined) {
+      last.only.push(line.trim());
+      continue;
+    }
+    const [file = '', engines = '', ...why] = line.trim().split(/\s+/);
+    if (!/^(libnftables|nft|both)$/.test(engines) || why.length === 0) {
+      throw new Error(`suite.txt wants a file, "libnftables", "nft" or "both", and a reason: ${line}`);
+    }
+    entries.push({ file, engines: engines === 'both' ? 'libnftables,nft' : engines, only: [] });
+  }
+  return entries;
 }
 
 /** Bundles each file of the suite, with all that it imports, into a folder of the cache; see jest.config.cjs. */
@@ -41,9 +48,15 @@ export async function compileSuite(): Promise<void> {
   await Promise.all(entries.map((entry) => compile(entry, folder)));
 }
 
-async function compile({ file, engines }: Entry, folder: string): Promise<void> {
+async function compile({ file, engines, only }: Entry, folder: string): Promise<void> {
+  const first = [`process.env.NETFREEZE_TEST_ENGINES ??= '${engines}';`];
+  if (only.length > 0) first.push(`require('./test/vm/rig/choose').choose(${JSON.stringify(only)});`);
   await build({
-    entryPoints: [file],
+    stdin: {
+      contents: [...first, `require('./${file}');`].join('\n'),
+      resolveDir: process.cwd(),
+      sourcefile: 'entry.js',
+    },
     outfile: join(folder, file.replace(/\.ts$/, '.js')),
     bundle: true,
     platform: 'node',
@@ -53,7 +66,6 @@ async function compile({ file, engines }: Entry, folder: string): Promise<void> 
     external: ['koffi'],
     supported: { 'dynamic-import': false },
     logLevel: 'warning',
-    banner: { js: `process.env.NETFREEZE_TEST_ENGINES ??= '${engines}';` },
     plugins: [templates, places],
   });
 }
