@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# npm test: the unit tests, then, as root, the kernel tests on real namespaces and packets.
+# npm test: the unit tests, then, as root, the kernel tests on real namespaces and packets, then many of those again in a
+# machine with a stock kernel, systemd and CRIU (scripts/test-vm.sh).
 #
 #   npm test -- PATTERN      only test files whose path matches, as jest takes it; any other option of jest too
 #   TEST_RESULTS_DIR=DIR     keep jest's results there, one NAME.json for each project
@@ -20,20 +21,43 @@ else
   trap 'rm -rf "$results"' EXIT
 fi
 # What an earlier run left must not be taken for this one's.
-rm -f "$results"/{unit,kernel}.json
+rm -f "$results"/{unit,kernel,vm}.json
 summary=()
 status=0
 
 # project NAME OPTION...: runs one of jest's projects; its failure does not keep the next one from running.
 project() {
-  local name=$1 counts began=$SECONDS
+  local name=$1 began=$SECONDS
   shift
   printf '\n== %s tests ==\n' "$name"
   if ! node_modules/.bin/jest --selectProjects "$name" --json --outputFile="$results/$name.json" "$@"; then
     status=1
   fi
-  read -ra counts < <(node scripts/count-results.mjs "$results/$name.json")
-  summary+=("$(printf '%-7s %s passed, %s failed, %s skipped (%s s)' "$name" "${counts[@]}" $((SECONDS - began)))")
+  count "$name" "$began"
+}
+
+# vm OPTION...: the machine's tests; a machine that can't be had, or nothing to run in it, leaves no results.
+vm() {
+  local began=$SECONDS said=$results/vm.txt
+  printf '\n== vm tests ==\n'
+  if TEST_RESULTS_DIR=$results bash scripts/test-vm.sh "$@" | tee "$said"; then
+    if [[ -e $results/vm.json ]]; then
+      count vm "$began"
+    else
+      summary+=("$(printf '%-7s %s' vm "$(tail -n 1 "$said" | sed 's/^vm tests: //')")")
+    fi
+  else
+    status=1
+    count vm "$began"
+  fi
+  rm -f "$said"
+}
+
+# count NAME BEGAN: adds a line about a project's results to the summary.
+count() {
+  local counts
+  read -ra counts < <(node scripts/count-results.mjs "$results/$1.json")
+  summary+=("$(printf '%-7s %s passed, %s failed, %s skipped (%s s)' "$1" "${counts[@]}" $((SECONDS - $2)))")
 }
 
 if ((EUID == 0)); then
@@ -48,8 +72,9 @@ options=("$@")
 project unit "${options[@]}"
 if ((EUID == 0)) || [[ ${CI:-} == true ]]; then
   project kernel --runInBand "${options[@]}"
+  vm "${options[@]}"
 else
-  summary+=('kernel  left out: they make namespaces, which needs root (sudo npm test)')
+  summary+=('kernel  left out: they make namespaces, which needs root (sudo npm test)' 'vm      left out, too')
 fi
 
 printf '\n== summary ==\n'

@@ -19,8 +19,10 @@ import { loadTemplate } from '../../src/ruleset/template';
 import { describeEngines } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { type Lab, useLabs } from './rig/lab';
+
 import { expectExit } from './rig/netfreeze';
 import { connection } from './rig/sockets';
+import { patience } from './rig/wait';
 
 /** What an engine does otherwise than it should, in the target's namespace only: never in the rehearsal's. */
 type Fault = (session: Session) => Partial<Session>;
@@ -160,13 +162,17 @@ describeEngines('roll-back', (name) => {
     async (_, fault) => {
       const lab = await busyLab();
       const gauge = await openGauge(lab);
-      await lab.freeze('--lease', '20s', '--allow-mark', '0x7', '--reason', 'the earlier one');
+      await lab.freeze('--lease', `${20 * patience}s`, '--allow-mark', '0x7', '--reason', 'the earlier one');
       const before = await lab.nft('box', '-s', 'list table inet netfreeze');
-      const { failure, targets } = await freeze([lab.box], await request('60s'), await machineWith(lab, fault(lab)));
+      const { failure, targets } = await freeze(
+        [lab.box],
+        await request(`${60 * patience}s`),
+        await machineWith(lab, fault(lab)),
+      );
       expect(failure?.exit).toBe(6);
       expect(targets).toMatchObject([{ state: 'frozen', reason: 'the earlier one' }]);
       expect(targets[0]?.error?.message).toMatch(/Rolled back: the earlier freeze stands/);
-      expect(targets[0]?.lease?.expiresInMs).toBeLessThan(20_000);
+      expect(targets[0]?.lease?.expiresInMs).toBeLessThan(20_000 * patience);
       expect(await lab.nft('box', '-s', 'list table inet netfreeze')).toBe(before);
       expect(await lab.netfreeze('verify', lab.box)).toMatchObject({ exit: 0 });
       expect(await gauge.open()).toEqual([]);
@@ -176,25 +182,25 @@ describeEngines('roll-back', (name) => {
   test('an earlier freeze that stands again ends when it would have ended', async () => {
     const lab = await busyLab();
     const gauge = await openGauge(lab);
-    await lab.freeze('--lease', '5s');
+    await lab.freeze('--lease', `${5 * patience}s`);
     const frozenAt = performance.now();
     const fault = afterLoading(lab, 'insert rule inet netfreeze output accept');
-    const { targets } = await freeze([lab.box], await request('60s'), await machineWith(lab, fault));
+    const { targets } = await freeze([lab.box], await request(`${60 * patience}s`), await machineWith(lab, fault));
     expect(targets[0]?.error?.message).toMatch(/the earlier freeze stands/);
     expect(await gauge.open()).toEqual([]);
-    await new Promise((done) => setTimeout(done, 5100 - (performance.now() - frozenAt)));
+    await new Promise((done) => setTimeout(done, 5000 * patience + 100 - (performance.now() - frozenAt)));
     expect(await gauge.open()).toEqual(gauge.all);
   });
 
   test('the earlier freeze has come to its end meanwhile: thawed', async () => {
     const lab = await busyLab();
     const gauge = await openGauge(lab);
-    await lab.freeze('--lease', '1s');
+    await lab.freeze('--lease', `${patience}s`);
     const slow: Fault = (session) => ({
       async load(text) {
         await session.load(text);
         if (!text.startsWith('# netfreeze')) return;
-        await new Promise((done) => setTimeout(done, 1200));
+        await new Promise((done) => setTimeout(done, 1000 * patience + 200));
         inBox(lab, 'insert rule inet netfreeze output accept');
       },
     });

@@ -5,7 +5,11 @@ import { address, type Lab, useLabs } from './rig/lab';
 import { expectExit, only } from './rig/netfreeze';
 import { send } from './rig/packets';
 import { together } from './rig/together';
-import { sleep, until } from './rig/wait';
+import { patience, sleep, until } from './rig/wait';
+
+/** Leases that last longer than a slow machine takes for what is to be done before their end. */
+const short = { text: `${4 * patience}s`, ms: 4000 * patience };
+const long = { text: `${6 * patience}s`, ms: 6000 * patience };
 
 const job = { kind: 'udp', family: 4, from: address[4].peer, to: address[4].box, count: 10 } as const;
 
@@ -28,10 +32,10 @@ describeOneEngine('the end of a lease', (engine) => {
   together({
     'gives back what is held, at once, and status and off know what it was': async () => {
       const lab = await countingLab();
-      await lab.freeze('--mode', 'steal', '--lease', '3s');
+      await lab.freeze('--mode', 'steal', '--lease', long.text);
       await send(lab, 'peer', [job]);
       expect(await counted(lab)).toBe(0);
-      await until('the packets go on', 6000, async () => (await counted(lab)) === 10);
+      await until('the packets go on', long.ms + 3000, async () => (await counted(lab)) === 10);
       const ended = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
       expect(ended).toMatchObject({ state: 'thawed', held: { in: { held: 0, released: 10, lost: 0 } } });
       expectExit(await lab.netfreeze('verify', lab.box), 11);
@@ -40,10 +44,10 @@ describeOneEngine('the end of a lease', (engine) => {
 
     'that was renewed in time lies where the renewal put it': async () => {
       const lab = await countingLab();
-      await lab.freeze('--mode', 'steal', '--lease', '3s');
+      await lab.freeze('--mode', 'steal', '--lease', long.text);
       await send(lab, 'peer', [job]);
-      expectExit(await lab.netfreeze('renew', lab.box, '--lease', '20s'), 0);
-      await sleep(4000);
+      expectExit(await lab.netfreeze('renew', lab.box, '--lease', '10m'), 0);
+      await sleep(long.ms + 1000);
       expect(await counted(lab)).toBe(0);
       expectExit(await lab.netfreeze('verify', lab.box), 0);
       expectExit(await lab.netfreeze('renew', lab.box, '--lease', '1s'), 0);
@@ -68,11 +72,11 @@ describeOneEngine('the end of a lease', (engine) => {
 
     'comes while the keeper is stopped: it discards by itself when it wakes': async () => {
       const lab = await countingLab();
-      await lab.freeze('--mode', 'steal', '--lease', '2s');
+      await lab.freeze('--mode', 'steal', '--lease', long.text);
       await send(lab, 'peer', [job]);
       const keeper = await keeperOf(lab);
       process.kill(keeper, 'SIGSTOP');
-      await sleep(4500);
+      await sleep(long.ms + 1500);
       process.kill(keeper, 'SIGCONT');
       await until('the keeper discards', 8000, async () => (await heldIn(lab)) === 0);
       expect(await counted(lab)).toBe(0);
@@ -81,9 +85,9 @@ describeOneEngine('the end of a lease', (engine) => {
 
     'a new freeze where one has ended holds anew': async () => {
       const lab = await countingLab();
-      await lab.freeze('--mode', 'steal', '--lease', '1s');
+      await lab.freeze('--mode', 'steal', '--lease', short.text);
       await send(lab, 'peer', [job]);
-      await until('the packets go on', 6000, async () => (await counted(lab)) === 10);
+      await until('the packets go on', short.ms + 3000, async () => (await counted(lab)) === 10);
       await lab.freeze('--mode', 'steal');
       await send(lab, 'peer', [job]);
       const held = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0)).held;

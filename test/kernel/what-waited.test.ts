@@ -72,7 +72,7 @@ describeEngines('when on has returned', (engine) => {
 
     'with a backlog that does not drain in 3 s, on exits 6 and has rolled back': async () => {
       const lab = await makeLab();
-      await fillQdisc(lab, 150);
+      await fillQdisc(lab, 150, endless);
       const gauge = await openGauge(lab);
       const outcome = await lab.netfreeze('on', lab.box);
       expect(outcome).toMatchObject({ exit: 6 });
@@ -87,7 +87,7 @@ describeEngines('when on has returned', (engine) => {
       const gauge = await openGauge(lab);
       await lab.freeze('--allow-mark', '0x7');
       // What is marked may fill a qdisc in spite of the freeze.
-      await fillQdisc(lab, 150, 7);
+      await fillQdisc(lab, 150, { ...endless, mark: 7 });
       expect(await lab.netfreeze('on', lab.box)).toMatchObject({ exit: 6 });
       expect(await lab.nft('box', 'list ruleset')).toContain('0x00000007');
       expect(await gauge.open()).toEqual([]);
@@ -131,10 +131,17 @@ function late({ counts }: Sniffed): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).filter(([kind]) => kind.startsWith('udp')));
 }
 
-/** A qdisc that lets 25 kB a second leave, and so many datagrams of 1,000 bytes in it. */
-async function fillQdisc(lab: Lab, count: number, mark?: number): Promise<void> {
+/** So slow that 150 datagrams are not gone before the slowest machine has looked at them. */
+const endless = { rate: '25kbit' };
+
+/** A qdisc that lets 25 kB a second leave, unless told otherwise, and so many datagrams of 1,000 bytes in it. */
+async function fillQdisc(
+  lab: Lab,
+  count: number,
+  { rate = '200kbit', mark }: { rate?: string; mark?: number } = {},
+): Promise<void> {
   await lab.run('box', 'ping', '-c1', '-W1', address[4].peer).catch(() => {});
-  const shape = 'qdisc add dev toPeer root tbf rate 200kbit burst 5kb limit 400000'.split(' ');
+  const shape = `qdisc add dev toPeer root tbf rate ${rate} burst 5kb limit 400000`.split(' ');
   await lab.run('box', 'tc', ...shape);
   const job = { kind: 'udp', family: 4, from: address[4].box, to: address[4].peer, size: 960, count } as const;
   await send(lab, 'box', [mark === undefined ? job : { ...job, mark }]);

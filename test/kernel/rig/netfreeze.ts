@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { execa } from 'execa';
 import type { Engine } from './describe';
+import { patience } from './wait';
 
 /** The checkout's own netfreeze, or another one that NETFREEZE_TEST_PROGRAM names, such as an installed package's. */
 export const netfreezeProgram = process.env.NETFREEZE_TEST_PROGRAM ?? resolve(__dirname, '../../../bin/netfreeze');
@@ -68,7 +69,7 @@ export async function netfreeze(surroundings: Surroundings, args: readonly strin
   const [program = netfreezeProgram, ...before] = [...(surroundings.through ?? []), netfreezeProgram];
   const result = await execa(program, [...before, ...args], {
     reject: false,
-    timeout: 60_000,
+    timeout: 60_000 * patience,
     stdin: 'ignore',
     stripFinalNewline: false,
     env: {

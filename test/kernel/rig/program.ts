@@ -2,13 +2,19 @@
 import { createInterface } from 'node:readline';
 import { execa, type ResultPromise } from 'execa';
 import { programPath } from './describe';
+import { patience } from './wait';
 
 const traffic = `${__dirname}/traffic`;
 const env = { PATH: programPath };
 
 /** Runs a program to its end and returns its output; throws with its errors when it fails. */
 export async function run(program: string, args: readonly string[], options: { input?: string } = {}): Promise<string> {
-  const { stdout } = await execa(program, args, { env, timeout: 30_000, stripFinalNewline: false, ...options });
+  const { stdout } = await execa(program, args, {
+    env,
+    timeout: 30_000 * patience,
+    stripFinalNewline: false,
+    ...options,
+  });
   return stdout;
 }
 

@@ -1,0 +1,1 @@
+export declare function handlebarsModule(source: string): string;

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# npm run test:vm: the tests that test/vm/suite.txt lists, in a machine with Debian 12's own kernel, systemd as init and
+# CRIU. QEMU emulates it, so no hardware support is needed; see test/vm/README.md.
+#
+#   npm run test:vm -- PATTERN     only test files whose path matches, and jest's other options, as for npm test
+#   TEST_RESULTS_DIR=DIR           keep jest's result there as vm.json
+#
+# The first run builds the machine, which takes minutes, and keeps it under .cache/vm. Where it can't be had (not root, no
+# QEMU, no packages of Debian 12) the tests are left out with a word; where CI is true that is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/prepare.sh
+source scripts/prepare.sh
+end_on_signals
+
+# How much slower than a real machine, so that the tests wait that much longer (test/kernel/rig/wait.ts), and how long
+# all of them may take.
+patience=8 limit=600
+
+# leave_out REASON: ends the run, well or badly.
+leave_out() {
+  if [[ ${CI:-} == true ]]; then fail "vm tests: they cannot run here: $*"; fi
+  printf 'vm tests: left out: %s\n' "$*"
+  exit 0
+}
+
+rig() { node .cache/vm/rig.cjs "$@"; }
+
+((EUID == 0)) || leave_out 'the machine is built and run as root (sudo npm run test:vm)'
+mapfile -t packages <test/vm/rig/packages.txt
+(install_packages "${packages[@]}") || leave_out "Debian packages are missing: ${packages[*]}"
+for program in mke2fs mmdebstrap qemu-system-x86_64 qemu-img setpriv xz; do
+  command -v "$program" >/dev/null || leave_out "$program is missing"
+done
+prepare
+
+mkdir -p .cache/vm
+node_modules/.bin/esbuild test/vm/rig/main.ts --bundle --packages=external --platform=node --target=node20 \
+  --format=cjs --outfile=.cache/vm/rig.cjs --log-level=warning
+rig compile
+jest=(node_modules/.bin/jest --config test/vm/jest.config.cjs)
+if (($# > 0)) && [[ -z $("${jest[@]}" --listTests "$@") ]]; then
+  echo 'vm tests: none matches'
+  exit 0
+fi
+# One run at a time builds.
+(quietly 'Making the machine, unless it is there' flock .cache/vm/lock node .cache/vm/rig.cjs prepare) ||
+  leave_out 'the machine could not be built, for the reason above'
+
+if [[ -n ${TEST_RESULTS_DIR:-} ]]; then
+  results=$TEST_RESULTS_DIR
+  mkdir -p "$results"
+else
+  results=$(mktemp -d -t nfz-vm.XXXXXX)
+  trap 'rm -rf "$results"' EXIT
+fi
+rm -f "$results/vm.json"
+# One worker for each of the machine's processors.
+command=$(printf '%q ' node "${jest[@]}" --maxWorkers=2 --json --outputFile=/results/vm.json "$@")
+rig run --limit "$limit" --results "$results" -- "CI=${CI:-} NETFREEZE_TEST_PATIENCE=$patience exec $command"

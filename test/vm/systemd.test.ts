@@ -1,0 +1,61 @@
+/** Where systemd is the first process: what it starts it also ends, but not a freeze. */
+import { readFileSync } from 'node:fs';
+import { describeEngines } from '../kernel/rig/describe';
+import { openGauge } from '../kernel/rig/gauge';
+import { type Lab, useLabs } from '../kernel/rig/lab';
+import { expectExit, netfreezeProgram, only } from '../kernel/rig/netfreeze';
+import { run } from '../kernel/rig/program';
+import { patience } from '../kernel/rig/wait';
+
+describeEngines('under systemd', (engine) => {
+  const makeLab = useLabs(engine);
+
+  test('the machine has systemd as its first process, and it is up', async () => {
+    expect(readFileSync('/proc/1/comm', 'utf8')).toBe('systemd\n');
+    expect(await run('systemctl', ['is-system-running'])).toBe('running\n');
+  });
+
+  test('a freeze that a transient unit has made stands when the unit and its processes are gone', async () => {
+    const lab = await makeLab();
+    const gauge = await openGauge(lab);
+    const unit = `${lab.box}.service`;
+    await inUnit(lab, unit, 'on', lab.box, '--reason', 'from a unit');
+    // Collected: systemd has ended all that was left of it.
+    expect(await run('systemctl', ['show', '--property=LoadState', unit])).toBe('LoadState=not-found\n');
+    expect(await gauge.open()).toEqual([]);
+    expectExit(await lab.netfreeze('verify', lab.box), 0);
+    expect(only(await lab.netfreeze('status', lab.box, '--json'))).toMatchObject({ state: 'frozen', verified: true });
+
+    await inUnit(lab, unit, 'off', lab.box);
+    expect(await gauge.open()).toEqual(gauge.all);
+    expect(await lab.nft('box', 'list ruleset')).toBe('');
+  });
+
+  test("a unit that may write only netfreeze's state can freeze", async () => {
+    const lab = await makeLab();
+    const gauge = await openGauge(lab);
+    const hardened = ['ProtectSystem=strict', 'ProtectHome=yes', `ReadWritePaths=${lab.stateDir}`];
+    await run('systemd-run', [
+      ...unitOptions(lab, hardened),
+      netfreezeProgram,
+      'on',
+      lab.box,
+      '--lease',
+      `${30 * patience}s`,
+    ]);
+    expect(await gauge.open()).toEqual([]);
+    expectExit(await lab.netfreeze('verify', lab.box), 0);
+  });
+
+  /** Runs netfreeze in a unit of that name, to its end; fails when it does. */
+  const inUnit = (lab: Lab, unit: string, ...args: string[]) =>
+    run('systemd-run', [`--unit=${unit}`, ...unitOptions(lab), netfreezeProgram, ...args]);
+
+  function unitOptions(lab: Lab, properties: string[] = []): string[] {
+    return [
+      ...['--wait', '--collect', '--quiet', '--property=KillMode=control-group'],
+      ...[`--setenv=NETFREEZE_ENGINE=${engine}`, `--setenv=NETFREEZE_STATE_DIR=${lab.stateDir}`],
+      ...properties.map((property) => `--property=${property}`),
+    ];
+  }
+});
