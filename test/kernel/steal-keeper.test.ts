@@ -158,6 +158,29 @@ describeOneEngine('a namespace that nobody uses any more', (engine) => {
   });
 });
 
+describeOneEngine('where nobody may take a descriptor of another process', (engine) => {
+  const makeLab = useLabs(engine);
+  // Without CAP_SYS_PTRACE, and with fewer capabilities than the keeper has, the kernel says EPERM, as Yama's ptrace_scope 3 does.
+  const through = ['setpriv', '--bounding-set', '-sys_ptrace', '--inh-caps', '-sys_ptrace', '--'];
+
+  test('off has the keeper give back what it holds, or drop it; renewing ends with 5', async () => {
+    const lab = await makeLab();
+    for (const [option, text] of [
+      [[], /given back: 20 in and [0-9]+ out; nothing lost/],
+      [['--discard'], /given back: 0 in and [0-9]+ out; LOST: 20 in/],
+    ] as const) {
+      await lab.freeze('--mode', 'steal', '--lease', '10m');
+      await send(lab, 'peer', [{ ...job, count: 20 }]);
+      const renewed = expectExit(await lab.netfreezeIn({ through }, 'renew', lab.box), 5);
+      expect(renewed.stderr).toMatch(/lets nobody take over what is held/);
+      expectExit(await lab.netfreezeIn({ through }, 'on', lab.box, '--mode', 'steal', '--lease', '5m'), 5);
+      expectExit(await lab.netfreezeIn({ through }, 'verify', lab.box), 0);
+      expect((await lab.netfreezeIn({ through }, 'off', lab.box, ...option)).stdout).toMatch(text);
+      expect(await queues(lab)).toBe('');
+    }
+  });
+});
+
 describeOneEngine('a keeper whose netfreeze was killed', (engine) => {
   const makeLab = useLabs(engine);
 
