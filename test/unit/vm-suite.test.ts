@@ -48,7 +48,7 @@ test('of a file that is there in part, only the tests that are asked for are reg
   const register = (name: string) => registered.push(name);
   const each = () => register;
   const all = Object.assign(register, { each, skip: Object.assign(register, { each }) }) as unknown as jest.It;
-  const test = chosen(all, ['flow', 'redirect']);
+  const test = chosen(all, ['flow', 'redirect'], () => {});
   test('a flow stops', () => {});
   test('nothing else', () => {});
   test.each([1, 2])('a redirect %d', () => {});
