@@ -17,14 +17,18 @@ export NETFREEZE_STATE_DIR=$work/state
 tidy_up() {
   set +e
   {
-    ip netns delete "$namespace"
+    for made in /run/netns/"$namespace"*; do
+      # A freeze may have a process of its own, which ends with it.
+      bin/netfreeze off "${made##*/}"
+      ip netns delete "${made##*/}"
+    done
     rm -rf "$work"
   } >/dev/null 2>&1
 }
 trap tidy_up EXIT
 end_on_signals
 
-install_packages iproute2 nftables
+install_packages iproute2 libnftables1 nftables python3 util-linux
 prepare
 
 # Both cost every start of Node time that is none of netfreeze's: 75 ms for the certificates alone.

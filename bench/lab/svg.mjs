@@ -3,7 +3,7 @@
 /** @returns an element as text; children are elements, or text that has been through `text` */
 export function element(name, attributes, ...children) {
   const written = Object.entries(attributes).map(([key, value]) => ` ${key}="${escaped(rounded(value))}"`);
-  const inside = children.flat().join('');
+  const inside = children.flat(Infinity).join('');
   return inside === '' ? `<${name}${written.join('')}/>` : `<${name}${written.join('')}>${inside}</${name}>`;
 }
 
