@@ -78,7 +78,14 @@ describe('having caught up', () => {
 const notes = (changes: object = {}) => ({
   closed: 0,
   thaw: { began: 1_000_000, ended: 1_200_000 },
-  counts: { box: { received: { tcp: 0, udp: 0, echo: 0 }, tried: { tcp: 10, udp: 4 }, refusedTcp: {}, refusedUdp: { EPERM: 4 } } },
+  counts: {
+    box: {
+      received: { tcp: 0, udp: 0, echo: 0 },
+      tried: { tcp: 10, udp: 4 },
+      refusedTcp: {},
+      refusedUdp: { EPERM: 4 },
+    },
+  },
   connections: {
     box: {
       'stream-out/4/1': { sends: true, log: [900_000], ended: null },
