@@ -1,5 +1,13 @@
 // The lab's page, below the heading that names the machine. Pure.
-import { commandTable, differingOverIpv6, ledgerTable, passageTable, resumeTable, survivalTable } from './tables.mjs';
+import {
+  answerTable,
+  commandTable,
+  differingOverIpv6,
+  ledgerTable,
+  passageTable,
+  resumeTable,
+  survivalTable,
+} from './tables.mjs';
 
 const directions = [
   ['out', 'The frozen namespace sends'],
@@ -7,13 +15,15 @@ const directions = [
 ];
 
 /**
- * @param found the ways `compared`, `lengths` (see programme.mjs), `readings` of them; the ways `withTimers`, the readings
- *   `timers` of them, the `timersSeconds`; and the `refused`: ways that this netfreeze does not know, with what it said
+ * @param found the ways `compared`, `lengths` (see programme.mjs) and the `readings` of them; all ways `available`, the
+ *   readings `timers` of them and their `timersSeconds`; and the `refused`: ways that this netfreeze does not know, each
+ *   with what it `said`
  * @returns Markdown
  */
 export function page(found) {
   const sections = [
     question(found),
+    answer(found),
     resuming(found),
     littleWriters(found),
     passing(found),
@@ -42,6 +52,19 @@ function question({ refused }) {
   ];
 }
 
+function answer({ compared, lengths, readings, timers }) {
+  const tabled = withTable(lengths);
+  const seconds = tabled.includes(10) ? 10 : tabled.at(-1);
+  return [
+    '## The answer',
+    '',
+    `After freezes of ${seconds} s; each column is explained below, where the other lengths are.`,
+    '',
+    ...answerTable(compared, seconds, readings, timers),
+    '',
+  ];
+}
+
 function resuming({ compared, lengths, readings }) {
   const tabled = withTable(lengths);
   const lines = [
@@ -52,6 +75,10 @@ function resuming({ compared, lengths, readings }) {
     'From the thaw to the first new byte that the receiving program got / until it had all that had been handed over to the',
     "sender's kernel by then. The connections are streams: 1,400 bytes every 20 ms, so that the send buffer is full in the first",
     `second of a freeze. Medians of ${numbers(lengths)}, IPv4.`,
+    '',
+    'After a drop, TCP goes on when its timer fires next. The timer doubles: it starts at about 0.2 s, and so fires about 0.2, 0.6,',
+    '1.5, 3.1, 6.5, 13, 27 and 54 s after the freeze began. The time to resume is what is left until the next of these: short for a',
+    'freeze that ends right before one, as one of 3 s does, and up to as long as the freeze itself.',
     '',
   ];
   for (const [direction, title] of directions) {
@@ -108,7 +135,7 @@ function passing({ compared, lengths, readings }) {
   ];
 }
 
-function surviving({ withTimers, timers, timersSeconds }) {
+function surviving({ available, timers, timersSeconds }) {
   return [
     '## Who survives short timers',
     '',
@@ -116,7 +143,7 @@ function surviving({ withTimers, timers, timersSeconds }) {
     'freeze and carried new data after the thaw, IPv4 and IPv6 together. A freeze does not stop the clock, whatever becomes of',
     "the packets; `--hold-timers` raises the limits in the frozen namespace. The peer's limits are out of its reach.",
     '',
-    ...survivalTable(withTimers, timers),
+    ...survivalTable(available, timers),
     '',
   ];
 }
@@ -127,7 +154,7 @@ function method({ compared, lengths, readings }) {
     '',
     `- Freezes of ${lengths.map(({ seconds }) => seconds).join(', ')} s, from the moment when the rules came into force to the thaw:`,
     '  each thawing command begins earlier by what it took on trial. All ways are frozen at the same time, each in namespaces of',
-    '  its own, 0.4 s apart. How long each freeze really was is where its mark stands in the picture.',
+    `  its own, 0.4 s apart. How long they really were: ${realLengths(lengths, readings)}.`,
     '- The thaw is the moment at which the kernel let the first packet of either direction pass, or told that rules were taken',
     "  away (nf_tables' notification, read at once), whichever was first; for sk_filter the moment before the first filter was",
     '  taken off. So it is the work of the thaw itself that counts, not the start of a process. What the whole command takes:',
@@ -142,6 +169,14 @@ function method({ compared, lengths, readings }) {
 }
 
 const withTable = (lengths) => lengths.filter(({ hasTable }) => hasTable).map(({ seconds }) => seconds);
+
+function realLengths(lengths, readings) {
+  const told = lengths.map(({ seconds }) => {
+    const real = readings.filter((reading) => reading.seconds === seconds).map(({ length }) => length / 1e6);
+    return `${Math.min(...real).toFixed(2)} to ${Math.max(...real).toFixed(2)}`;
+  });
+  return `${told.join(', ')} s`;
+}
 
 /** How many values stand behind a cell. */
 function numbers(lengths) {

@@ -32,17 +32,10 @@ function seriesOf(way, readings, direction) {
   return { key: way.key, label: way.label, points };
 }
 
-function pointOf(nominal, trials, direction) {
+function pointOf(seconds, trials, direction) {
   const times = trials
     .flatMap(({ connections }) => connections)
     .filter((one) => one.kind === 'stream' && one.version === 4 && one.direction === direction)
     .map(({ first }) => first ?? Infinity);
-  return {
-    nominal,
-    // As long as it really was.
-    seconds: medianTime(trials.map(({ length }) => length / 1e6)),
-    median: medianTime(times),
-    low: Math.min(...times),
-    high: Math.max(...times),
-  };
+  return { seconds, median: medianTime(times), low: Math.min(...times), high: Math.max(...times) };
 }

@@ -54,11 +54,13 @@ export async function tryOut(ways, where) {
  */
 export async function measureLengths(ways, wanted, where, say) {
   const readings = [];
+  let turn = 0;
   for (const { seconds, rounds } of wanted) {
     for (let round = 0; round < rounds; round += 1) {
       say(`${seconds} s, round ${round + 1} of ${rounds}: ${ways.length} ways side by side`);
-      const plans = turned(ways, readings.length + round).map((way) => ({ ...where, way, seconds, connections }));
+      const plans = turned(ways, turn).map((way) => ({ ...where, way, seconds, connections }));
       readings.push(...(await sideBySide(plans)));
+      turn += 1;
     }
   }
   return readings;

@@ -25,9 +25,8 @@ const { available, refused } = await tryOut(Object.values(ways), where);
 const among = (...keys) => keys.flatMap((key) => available.filter((way) => way.key === key));
 const compared = among('filter', 'criu', 'plain', 'kick', 'peers', 'steal');
 const readings = await measureLengths(compared, wanted, where, say);
-const withTimers = among('filter', 'criu', 'kick', 'dropTimers', 'steal', 'stealTimers');
-const timers = await measureTimers(withTimers, timersSeconds, where, say);
+const timers = await measureTimers(available, timersSeconds, where, say);
 say('done');
 
-process.stdout.write(page({ compared, withTimers, lengths: wanted, readings, timers, timersSeconds, refused }));
+process.stdout.write(page({ compared, available, lengths: wanted, readings, timers, timersSeconds, refused }));
 writeFileSync(join(folder, 'lab.svg'), picture(compared, readings));

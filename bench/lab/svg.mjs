@@ -17,6 +17,9 @@ export const path = (points, attributes) =>
     ...attributes,
   });
 
+/** @returns a straight line between two points */
+export const line = (from, to, attributes) => path([from, to], attributes);
+
 const rounded = (value) => (typeof value === 'number' ? Math.round(value * 10) / 10 : value);
 
 const escaped = (value) => String(value).replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);

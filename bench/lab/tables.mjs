@@ -11,6 +11,33 @@ export function table(heads, rows) {
   return [line(heads), `|${heads.map((_, index) => (index === 0 ? '---' : '--:')).join('|')}|`, ...rows.map(line)];
 }
 
+/** All that the question asked, in one table, after freezes of one length. */
+export function answerTable(ways, seconds, readings, timers) {
+  const rows = ways.map((way) => {
+    const trials = of(readings, way, seconds);
+    const resumes = (direction) =>
+      time(
+        medianTime(chosen(readings, way, seconds, { kind: 'stream', direction, version: 4 }).map(({ first }) => first)),
+      );
+    return [
+      way.name,
+      span(trials.map(({ received }) => received.tcp + received.udp + received.echo)),
+      span(trials.map(({ frozen }) => frozen.packets)),
+      span(trials.map(({ frozen }) => frozen.resets)),
+      span(trials.map(({ lost }) => sum(lost.in) + sum(lost.out))),
+      refusals(trials, 'refusedUdp', 'udp'),
+      resumes('out'),
+      resumes('in'),
+      survivors(way, timers, 'out'),
+    ];
+  });
+  const heads = ['got in', 'got out', 'RST that reached the peer', 'UDP lost', 'a UDP sender saw'];
+  return table(
+    ['', ...heads, 'it sends: resumes after', 'it receives: resumes after', 'live on with short timers'],
+    rows,
+  );
+}
+
 /**
  * Time to resume: for each way and length the first byte, and when it had caught up.
  * @param about which connections: `kind`, `direction`, `version`
@@ -83,14 +110,9 @@ export function ledgerTable(way, lengths, readings) {
 
 /** Which connections survived. */
 export function survivalTable(ways, timers) {
-  const cell = (way, direction) => {
-    const own = timers.filter((reading) => reading.way === way.key).flatMap(({ connections }) => connections);
-    const these = own.filter((one) => one.direction === direction);
-    return `${these.filter(({ survived }) => survived).length} of ${these.length}`;
-  };
   return table(
     ['', 'the namespace sends: its own timers count', "the peer sends: the peer's timers count"],
-    ways.map((way) => [way.name, cell(way, 'out'), cell(way, 'in')]),
+    ways.map((way) => [way.name, survivors(way, timers, 'out'), survivors(way, timers, 'in')]),
   );
 }
 
@@ -115,6 +137,12 @@ const chosen = (readings, way, seconds, about) =>
   of(readings, way, seconds)
     .flatMap(({ connections }) => connections)
     .filter((one) => Object.entries(about).every(([key, value]) => one[key] === value));
+
+function survivors(way, timers, direction) {
+  const own = timers.filter((reading) => reading.way === way.key).flatMap(({ connections }) => connections);
+  const these = own.filter((one) => one.direction === direction);
+  return `${these.filter(({ survived }) => survived).length} of ${these.length}`;
+}
 
 /** More than twice as long, and by more than the noise of a busy machine. */
 function differs(one, other) {

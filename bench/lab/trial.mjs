@@ -72,6 +72,8 @@ async function untilCaughtUp(site, limit) {
   while (now() < limit) {
     await sleep(betweenLooks);
     const { box, peer } = await both(site, { do: 'behind' });
-    if (box.behind + peer.behind === 0) return;
+    // Who waits for the dead waits for ever.
+    const isWaiting = (one, other) => one.behind.some((name) => !other.ended.includes(name));
+    if (!isWaiting(box, peer) && !isWaiting(peer, box)) return;
   }
 }

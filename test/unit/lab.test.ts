@@ -1,4 +1,5 @@
 /** The lab's pure parts: numbers, scales, what the notes of a trial come to, the tables and the picture. */
+import { page } from '../../bench/lab/page.mjs';
 import { picture } from '../../bench/lab/picture.mjs';
 import { caughtUpAt, read } from '../../bench/lab/readings.mjs';
 import { decades, logScale, spread } from '../../bench/lab/scale.mjs';
@@ -156,6 +157,29 @@ describe('what is shown', () => {
     const svg = picture([way], [reading]);
     expect(svg.match(/<circle/g)).toHaveLength(2);
     expect(svg).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  test('the page has a table for each question, and no number that is none', () => {
+    const held = { held: 3, released: 3, lost: 0 };
+    const stolen = { ...reading, held: { in: held, out: held } };
+    const trickle = { kind: 'trickle', direction: 'out', version: 4, first: 1, caughtUp: 1, survived: true };
+    const six = reading.connections.map((one) => ({ ...one, version: 6 }));
+    const readings = [{ ...stolen, connections: [...reading.connections, ...six, trickle] }];
+    const lengths = [{ seconds: 1, rounds: 1, hasTable: true }];
+    const said = 'Nonexistent flag';
+    const written = page({
+      compared: [way],
+      available: [way],
+      refused: [{ way, said }],
+      lengths,
+      readings,
+      timers: [reading],
+      timersSeconds: 1,
+    });
+    expect(written.match(/^\| netfreeze steal \|/gm)).toHaveLength(7);
+    expect(written).toContain('| 1 s | 3 | 3 | 0 | 3 | 3 | 0 |');
+    expect(written).toContain('Not available in this run: netfreeze steal (Nonexistent flag).');
+    expect(written).not.toMatch(/NaN|undefined|Infinity/);
   });
 
   test('text is escaped', () => {

@@ -9,7 +9,8 @@ Says {"ready"}. Commands:
 {"do": "reset"}: closes the connections that are there for it, so that each sends a RST.
 {"do": "count"}: begins to count anew. {"do": "counts"}: answers what tally.py has counted since, and begins the
 connections' logs anew.
-{"do": "behind"}: answers {"behind"}: how many connections live and have not just received what was just handed over.
+{"do": "behind"}: answers {"behind", "ended"}: names of connections that have not just received what was just handed
+over, and of those that are dead at this end.
 {"do": "connections"}: answers the connections by their names, see OneWay.state.
 {"do": "datagrams"}: answers {"4": {"sent", "received"}, "6": ...} since the beginning."""
 import select
@@ -109,12 +110,13 @@ class Talker:
 
     def behind(self):
         now = parcels.now()
-        receiving = [
-            connection
-            for name, connection in self.connections.items()
-            if not connection.sends and connection.ended is None and not name.startswith("reset/")
-        ]
-        return sum(not (one.log and now - one.log[-1][1] < JUST_NOW) for one in receiving)
+        behind, ended = [], []
+        for name, one in self.connections.items():
+            if one.ended is not None:
+                ended.append(name)
+            elif not one.sends and not name.startswith("reset/") and not (one.log and now - one.log[-1][1] < JUST_NOW):
+                behind.append(name)
+        return {"behind": behind, "ended": ended}
 
     def counts(self):
         for connection in self.connections.values():
@@ -135,7 +137,7 @@ class Talker:
         if do == "counts":
             return self.counts()
         if do == "behind":
-            return {"behind": self.behind()}
+            return self.behind()
         if do == "connections":
             return {name: connection.state() for name, connection in self.connections.items()}
         if do == "datagrams":
