@@ -46,9 +46,10 @@ function print() {
     '## Time to resume after a thaw',
     '',
     `First new byte at the receiver after freezes of ${lengths.join(' and ')} s, ${2 * freezes} connections each: one over IPv4 and one over IPv6 in`,
-    `each of ${freezes} freezes. The thaw is the moment at which the kernel let the first packet pass, or told that rules were taken`,
-    'away, whichever was first; the last column counts from the start of the whole command instead. Caught up: the receiver',
-    "had all that had been handed over to the sender's kernel by then. `docs/lab.md` says more of how this is measured.",
+    `each of ${freezes} freezes. It counts from the thaw in the kernel: for steal the last look that saw all packets held, for drop the`,
+    'first packet that passed or the news that the rules were gone, whichever was first. The last column counts from the start of',
+    "the whole command instead. Caught up: the receiver had all that had been handed over to the sender's kernel by then. The",
+    'lab (docs/lab.md) says more of how this is measured.',
     '',
     ...table(heads, rows),
     '',
@@ -67,7 +68,7 @@ function row(way, seconds, direction) {
     time(median(first)),
     time(Math.max(...first)),
     time(medianTime(these.map(({ caughtUp }) => caughtUp))),
-    time(medianTime(these.map((one) => one.first && one.first + one.toThaw))),
+    time(medianTime(these.map((one) => (one.first === null ? null : one.first + one.toThaw)))),
   ];
 }
 

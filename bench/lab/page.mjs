@@ -126,9 +126,9 @@ function passing({ compared, lengths, readings }) {
   if (steal === undefined) return lines;
   return [
     ...lines,
-    '### What netfreeze says that it held',
+    '### What netfreeze says of what it held',
     '',
-    'Packets, as `netfreeze off --json` reports them for the steals above.',
+    'Packets, as `netfreeze off --json` counts them for the steals above.',
     '',
     ...ledgerTable(steal, withTable(lengths), readings),
     '',
@@ -155,16 +155,16 @@ function method({ compared, lengths, readings }) {
     `- Freezes of ${lengths.map(({ seconds }) => seconds).join(', ')} s, from the moment when the rules came into force to the thaw:`,
     '  each thawing command begins earlier by what it took on trial. All ways are frozen at the same time, each in namespaces of',
     `  its own, 0.4 s apart. How long they really were: ${realLengths(lengths, readings)}.`,
-    '- The thaw is the moment at which the kernel let the first packet of either direction pass, or told that rules were taken',
-    "  away (nf_tables' notification, read at once), whichever was first; for sk_filter the moment before the first filter was",
-    '  taken off. So it is the work of the thaw itself that counts, not the start of a process. What the whole command takes:',
+    '- The thaw, from which everything counts, is a moment in the kernel and not the start of a process. Where packets are held,',
+    '  it is the last look at the queues that saw all of them held; there is a look every 0.1 to 0.2 ms. Else it is the moment when',
+    '  the first packet of either direction passed, or when nf_tables told that rules were taken away, whichever was first; it tells',
+    '  up to about a millisecond late. For sk_filter it is the moment before the first filter was taken off. What the commands take:',
     '',
     ...commandTable(compared, readings),
     '',
     '- Arrival is when the receiving program, which waits in epoll and runs with SCHED_FIFO, was woken. What leaves is stamped',
     '  by the kernel on the wire. All clocks are CLOCK_MONOTONIC.',
-    '- The limits of TCP are those of the kernel, and the send buffers are left to it. UDP receivers have a large buffer: what is lost was',
-    '  lost on the way.',
+    '- TCP is as the kernel has it; send buffers are left to it. UDP receivers have a large buffer: what is lost was lost on the way.',
   ];
 }
 

@@ -25,13 +25,14 @@ export function read(raw) {
 }
 
 /**
- * The moment of the thaw: when the first packet of either direction passed, or the kernel told that rules were taken
- * away, whichever came first. The kernel tells a little after it is so, and a release of held packets it does not tell.
+ * The moment of the thaw: the last look that saw all packets held, where packets were held; else when the first packet of
+ * either direction passed, or the kernel told that rules were taken away, whichever came first. The kernel tells a little
+ * after it is so.
  */
 function thawOf({ thaw, after, connections }) {
   if (thaw.at !== undefined) return thaw.at;
   const arrived = Object.values(connections.box).flatMap(({ sends, log }) => (sends ? [] : log.map(([at]) => at)));
-  const moments = [after.packet, after.removal, ...arrived.filter((at) => at >= thaw.began)];
+  const moments = [after.held, after.packet, after.removal, ...arrived.filter((at) => at >= thaw.began)];
   return Math.min(...moments.filter((moment) => moment !== null));
 }
 

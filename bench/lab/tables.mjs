@@ -96,14 +96,12 @@ export function passageTable(ways, seconds, readings) {
   return table(['', ...heads], rows);
 }
 
-/** What netfreeze itself says that it held, for the ways that hold. */
+/** What became of held packets by netfreeze's own account, for a way that holds. */
 export function ledgerTable(way, lengths, readings) {
   const cells = (direction, seconds) =>
-    ['held', 'released', 'lost'].map((what) =>
-      span(of(readings, way, seconds).map(({ held }) => held[direction][what])),
-    );
+    ['released', 'lost'].map((what) => span(of(readings, way, seconds).map(({ held }) => held[direction][what])));
   return table(
-    ['', 'in: held', 'released', 'lost', 'out: held', 'released', 'lost'],
+    ['', 'in: released', 'in: lost', 'out: released', 'out: lost'],
     lengths.map((seconds) => [`${seconds} s`, ...cells('in', seconds), ...cells('out', seconds)]),
   );
 }

@@ -25,6 +25,7 @@ export async function trial(way, site, seconds) {
   await site.box.ask({ do: 'reset' });
   await sleepUntil(closed + seconds * 1e6 - way.lead - inFlight);
   const counts = await both(site, { do: 'counts' });
+  await site.watch.ask({ do: 'guard' });
   await sleepUntil(closed + seconds * 1e6 - way.lead);
   const thaw = await timed(() => way.thaw(site));
   await untilCaughtUp(site, thaw.ended + (seconds + 8) * 1e6);

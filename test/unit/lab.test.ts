@@ -102,15 +102,20 @@ const notes = (changes: object = {}) => ({
     box: { 4: { sent: 7, received: 8 }, 6: { sent: 0, received: 0 } },
     peer: { 4: { sent: 10, received: 7 }, 6: { sent: 0, received: 0 } },
   },
-  after: { packet: 1_100_300, addition: null, removal: 1_100_500 },
+  after: { packet: 1_100_300, addition: null, removal: 1_100_500, held: null },
   ...changes,
 });
 
 describe('the notes of a trial', () => {
   test('the thaw is the first packet, or the news of it, or what arrived in the box', () => {
     expect(read(notes()).thawedAt).toBe(1_100_300);
-    expect(read(notes({ after: { packet: null, removal: 1_100_500 } })).thawedAt).toBe(1_100_500);
-    expect(read(notes({ after: { packet: null, removal: 1_200_000 } })).thawedAt).toBe(1_101_000);
+    expect(read(notes({ after: { packet: null, removal: 1_100_500, held: null } })).thawedAt).toBe(1_100_500);
+    expect(read(notes({ after: { packet: null, removal: 1_200_000, held: null } })).thawedAt).toBe(1_101_000);
+  });
+
+  test('the thaw of held packets is no later than the last look that saw them all held', () => {
+    const after = { packet: 1_100_300, removal: 1_100_500, held: 1_100_200 };
+    expect(read(notes({ after })).thawedAt).toBe(1_100_200);
   });
 
   test('a way that knows its moment is believed', () => {
@@ -160,7 +165,7 @@ describe('what is shown', () => {
   });
 
   test('the page has a table for each question, and no number that is none', () => {
-    const held = { held: 3, released: 3, lost: 0 };
+    const held = { held: 0, released: 3, lost: 0 };
     const stolen = { ...reading, held: { in: held, out: held } };
     const trickle = { kind: 'trickle', direction: 'out', version: 4, first: 1, caughtUp: 1, survived: true };
     const six = reading.connections.map((one) => ({ ...one, version: 6 }));
@@ -177,7 +182,7 @@ describe('what is shown', () => {
       timersSeconds: 1,
     });
     expect(written.match(/^\| netfreeze steal \|/gm)).toHaveLength(7);
-    expect(written).toContain('| 1 s | 3 | 3 | 0 | 3 | 3 | 0 |');
+    expect(written).toContain('| 1 s | 3 | 0 | 3 | 0 |');
     expect(written).toContain('Not available in this run: netfreeze steal (Nonexistent flag).');
     expect(written).not.toMatch(/NaN|undefined|Infinity/);
   });

@@ -4,8 +4,10 @@ Argument: {"wire": [namespace file of the other end, device], "rules": namespace
 microseconds of CLOCK_MONOTONIC. ARP and neighbour discovery are left out.
 {"do": "mark"}: forget all so far.
 {"do": "window", "from", "to"}: answers {"packets", "resets"} that left between the two.
-{"do": "after", "at"}: answers {"packet", "addition", "removal"}: the first of each from then on, or null; the last
-two are of rules, or of elements and tables that switch them."""
+{"do": "guard"}: looks at the namespace's packet queues (NFQUEUE), if it has any, again and again until they release.
+{"do": "after", "at"}: answers {"packet", "addition", "removal", "held"}: the first packet from then on, the first news of a
+rule that came and of one that went (or of what switches it), and the last look that saw everything held; or null."""
+import os
 import selectors
 import socket
 import struct
@@ -31,6 +33,7 @@ CHANGES = {
     NFT_MSG_DELSETELEM: "removal",
 }
 NEIGHBOURHOOD = ("arp", "nd")
+BETWEEN_LOOKS = 0.0001  # seconds
 
 
 class Watch:
@@ -47,6 +50,7 @@ class Watch:
         self.rules = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
         self.rules.bind((0, 1 << (NFNLGRP_NFTABLES - 1)))
         self.rules.setblocking(False)
+        self.queues = Queues()
         self.mark()
 
     def mark(self):
@@ -89,6 +93,9 @@ class Watch:
         if command["do"] == "mark":
             self.mark()
             return {}
+        if command["do"] == "guard":
+            self.queues.guard()
+            return {}
         if command["do"] == "window":
             inside = [reset for at, reset in self.packets if command["from"] <= at < command["to"]]
             return {"packets": len(inside), "resets": sum(inside)}
@@ -96,10 +103,41 @@ class Watch:
             "packet": next((at for at, _ in self.packets if at >= command["at"]), None),
             "addition": self.change("addition", command["at"]),
             "removal": self.change("removal", command["at"]),
+            "held": self.queues.held_at,
         }
 
     def change(self, kind, since):
         return next((at for at, one in self.changes if one == kind and at >= since), None)
+
+
+class Queues:
+    """The packet queues of the namespace that we are in: a release of held packets is told nowhere, but can be seen."""
+
+    def __init__(self):
+        self.file = None
+        self.held_at = None
+
+    def guard(self):
+        try:
+            self.file = os.open("/proc/self/net/netfilter/nfnetlink_queue", os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        self.held = self.held_now()
+        if self.held == 0:
+            self.file = None
+
+    def look(self):
+        at = time.monotonic_ns() // 1000
+        held = self.held_now()
+        if held < self.held:
+            self.file = None
+            return
+        self.held, self.held_at = held, at
+
+    def held_now(self):
+        # The third column is queue_total (seq_show in net/netfilter/nfnetlink_queue.c).
+        lines = os.pread(self.file, 1 << 16, 0).splitlines()
+        return sum(int(line.split()[2]) for line in lines)
 
 
 def main():
@@ -112,11 +150,13 @@ def main():
     waiting.register(lines.fd, selectors.EVENT_READ)
     say({"ready": True})
     while not lines.ended:
-        for key, _ in waiting.select():
+        for key, _ in waiting.select(None if watch.queues.file is None else BETWEEN_LOOKS):
             watch.read()
             if key.fileobj == lines.fd:
                 for command in lines.read():
                     say(watch.answer(command))
+        if watch.queues.file is not None:
+            watch.queues.look()
 
 
 main()
