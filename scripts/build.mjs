@@ -1,7 +1,7 @@
 // Builds dist/: the bundle of the commands, the bundle of the help, the JSON layer as a library, and its types.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { build } from 'esbuild';
@@ -99,6 +99,8 @@ await Promise.all([
   build({ ...common, entryPoints: ['src/nftables/json.ts'], outfile: 'dist/nftables-json.cjs' }),
   build({ ...common, format: 'esm', entryPoints: ['src/nftables/json.ts'], outfile: 'dist/nftables-json.mjs' }),
 ]);
+// The keeper is a program of its own, and lies beside the bundle.
+cpSync('src/hold/keeper.sh', 'dist/keeper.sh');
 // bin/netfreeze tells by this hash whether V8's cached code belongs to this bundle.
 const bundled = readFileSync('dist/run.cjs');
 writeFileSync('dist/run.cjs', `/*${createHash('sha256').update(bundled).digest('hex').slice(0, 16)}*/${bundled}`);

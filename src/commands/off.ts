@@ -10,25 +10,40 @@ import { targetNames } from './on';
 export default class Off extends NetfreezeCommand {
   static override summary = 'Thaw one or many targets.';
   static override description =
-    `Takes the ruleset away in one transaction and verifies that it is gone. What is not frozen stays as it is.`;
+    `Takes the ruleset away and verifies that it is gone. Packets that were held go on, in order. What is not frozen stays as it is.`;
   static override examples = [
     { description: 'Thaw a namespace', command: '<%= config.bin %> off web' },
+    { description: 'The source of a migration: drop what was held', command: '<%= config.bin %> off web --discard' },
     { description: 'Thaw all that is frozen on this machine', command: '<%= config.bin %> off --all' },
   ];
   static override strict = false;
   static override args = {
     target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
   };
-  static override flags = { all: boolean({ description: 'all that is frozen, as the kernel shows it' }) };
+  static override flags = {
+    all: boolean({ description: 'all that is frozen, as the kernel shows it' }),
+    discard: boolean({ description: 'mode steal: drop what is held instead of giving it back' }),
+    'no-kick': boolean({ description: 'let TCP wait for its own timers' }),
+    'kick-peers': boolean({ description: 'make peers that send to it go on at once too, by ICMP messages' }),
+  };
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(Off);
     if (flags.all && argv.length > 0) {
       throw new Failure('all-and-target', Exit.usage, '--all and a target exclude each other');
     }
+    if (flags['no-kick'] && flags['kick-peers']) {
+      throw new Failure('kick-or-not', Exit.usage, '--no-kick and --kick-peers exclude each other');
+    }
+    const request = {
+      discard: flags.discard ?? false,
+      kick: { sockets: !flags['no-kick'], peers: flags['kick-peers'] ?? false },
+    };
     const names = flags.all ? [] : targetNames(argv, 'off');
     requirePrivileges('thaw a network namespace');
-    const operation = flags.all ? await thawEverything(thisMachine()) : await thaw(names, thisMachine());
+    const operation = flags.all
+      ? await thawEverything(request, thisMachine())
+      : await thaw(names, request, thisMachine());
     this.present(operation, flags.json, thawedText);
     if (flags.all && operation.targets.length === 0 && !flags.json) print('nothing is frozen\n');
   }

@@ -25,6 +25,7 @@ export default class On extends NetfreezeCommand {
   static override flags = {
     ...planFlags,
     reason: string({ description: 'why, for those who look at the freeze later', helpValue: 'TEXT' }),
+    'hold-timers': boolean({ description: 'keep TCP connections from timing out during the freeze' }),
     'allow-host': boolean({ description: "allow the host's own namespace; needs --lease" }),
     'dry-run': boolean({ description: 'resolve, render and rehearse, and show what would change; touch nothing' }),
   };
@@ -44,6 +45,7 @@ export default class On extends NetfreezeCommand {
       template,
       reason: reasonFrom(flags.reason),
       allowHost: flags['allow-host'] ?? false,
+      holdTimers: flags['hold-timers'] ?? false,
       dryRun: flags['dry-run'] ?? false,
     };
     const operation = await freeze(names, request, thisMachine());

@@ -8,7 +8,8 @@ import { Exit, Failure } from '../platform/failure';
 import { nativeCalls } from '../platform/libc';
 import { prepareStateDirectory } from '../record/state-directory';
 import { parseDuration } from '../ruleset/duration';
-import type { Plan } from '../ruleset/plan';
+import { defaultHoldLimit, type Plan } from '../ruleset/plan';
+import { defaultNumbers } from '../ruleset/queue-numbers';
 import { loadTemplate, render } from '../ruleset/template';
 import { type Machine, openSite } from './machine';
 import { rehearse } from './rehearse';
@@ -48,7 +49,7 @@ export async function examine(machine: Machine): Promise<{ checks: Check[]; fail
     await engineCheck('libnftables', () => chooseEngine('libnftables')),
     await engineCheck('nft program', () => chooseEngine('nft')),
   ];
-  checks.push(...engines, await closingCheck(machine));
+  checks.push(...engines, await closingCheck(machine), await holdingCheck(machine));
   const usable = engines.some(({ result }) => result === 'ok');
   return { checks, failure: verdict(checks, usable) };
 }
@@ -96,6 +97,17 @@ function closingCheck(machine: Machine): Promise<Check> {
   });
 }
 
+/** Mode steal takes NFQUEUE, by nft's own expression or by iptables'. */
+function holdingCheck(machine: Machine): Promise<Check> {
+  return check('mode steal', 'limited', async () => {
+    const template = await loadTemplate('steal');
+    const plan: Plan = { ...emptyPlan, mode: 'steal', template: 'steal' };
+    const { recording } = await rehearse(render(template, plan), template, plan, machine);
+    const way = recording ? "iptables' NFQUEUE (this kernel lacks nft's queue)" : "nft's queue";
+    return `packets can be held, by ${way}`;
+  });
+}
+
 const emptyPlan: Plan = {
   mode: 'drop',
   template: 'drop',
@@ -104,6 +116,8 @@ const emptyPlan: Plan = {
   allow: [],
   marks: [],
   devices: [],
+  queues: defaultNumbers,
+  holdLimit: defaultHoldLimit,
 };
 
 /** nft says its version in every listing. */

@@ -6,6 +6,7 @@ import { shown } from '../platform/text';
 import { type FreezeRecord, monotonicMs } from '../record/record';
 import { acceptRehearsal, tableName } from '../ruleset/acceptance';
 import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
+import { holdDrift } from './hold';
 import type { Site } from './machine';
 import { findShortcuts } from './shortcuts';
 import { isOurs, readBack, type Standing } from './standing';
@@ -19,7 +20,8 @@ export async function driftOf(site: Site, standing: Standing, record: FreezeReco
   if (!isOurs(standing, record)) return 'it has a table named netfreeze that netfreeze did not make';
   if (standing.isFlagged) return 'its table is dormant or has an owner: it was not loaded so';
   const drift = await (record ? driftFrom(site, standing, record) : driftWithout(site, standing));
-  return drift ?? (standing.lease.state === 'ended' ? null : shortcutsSince(site));
+  if (drift !== null || standing.lease.state === 'ended') return drift;
+  return shortcutsSince(site) ?? holdDrift(site, standing, record);
 }
 
 /** Ways past the chains that have come since the freeze. */

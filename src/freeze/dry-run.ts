@@ -4,10 +4,11 @@ import { durationText } from '../ruleset/duration';
 import type { Plan } from '../ruleset/plan';
 import { emptyReport, standingReport, type TargetReport } from './report';
 import type { Standing } from './standing';
-import { stateOf, type Work } from './work';
+import { timersOf } from './timers';
+import { type FreezeRequest, stateOf, type Work } from './work';
 
 /** @returns what stands, and the lines that would go and come */
-export async function reportDryRun(target: Work): Promise<TargetReport> {
+export async function reportDryRun(target: Work, { holdTimers }: FreezeRequest): Promise<TargetReport> {
   const empty = emptyReport(target.name, target.site.namespace);
   const now = target.standing ? standingReport(empty, target.standing, target.record, stateOf(target.standing)) : empty;
   const lines = target.done
@@ -15,6 +16,7 @@ export async function reportDryRun(target: Work): Promise<TargetReport> {
     : [
         ...(await lineDifferences(target.before?.state.listing ?? '', target.expected?.listing ?? '')),
         ...leaseLines(target.standing, target.plan.lease),
+        ...timersLines(timersOf(target.record) !== null, holdTimers),
       ];
   return { ...now, timings: target.timings, notes: target.notes, wouldChange: lines };
 }
@@ -28,3 +30,8 @@ function leaseLines(standing: Standing | null, lease: Plan['lease']): string[] {
   if (before === after) return [];
   return [...(before ? [`- ${before}`] : []), `+ ${after}`];
 }
+
+const timersLines = (held: boolean, hold: boolean): string[] => {
+  if (held === hold) return [];
+  return hold ? ["+ TCP's timers held"] : ["- TCP's timers held"];
+};

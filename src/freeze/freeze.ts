@@ -5,25 +5,33 @@
 import { userInfo } from 'node:os';
 import { refuseHost } from '../namespace/namespace';
 import { links } from '../netlink/route';
+import { commit as commitChanges } from '../nftables/batch';
 import { NftRefusal } from '../nftables/engine';
+import { takeDown } from '../nftables/replay';
 import { Exit, Failure } from '../platform/failure';
+import { SystemError } from '../platform/libc';
 import { shown } from '../platform/text';
 import { type FreezeRecord, identify, readRecord, removeRecord, writeRecord } from '../record/record';
-import { differences, type Expectation, leaseCovers, shape } from '../ruleset/canonical';
+import { leaseSet, tableName } from '../ruleset/acceptance';
+import { differences, leaseCovers, shape } from '../ruleset/canonical';
 import { closedDevices, type Plan } from '../ruleset/plan';
 import { render } from '../ruleset/template';
 import { foreignTable } from './drift';
 import { reportDryRun } from './dry-run';
 import { forEachTarget, resolveAll, withTargets } from './group';
+import { hold, holdDrift, holdRecord, settleHold, undoHold } from './hold';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
 import { prove } from './proof';
-import { rehearse } from './rehearse';
+import { chooseQueues } from './queues';
+import { type Rehearsal, rehearse } from './rehearse';
+import { isTooLate, ledgersOf, releaseAndRemove } from './release';
 import { asFailure, type Operation, type TargetReport } from './report';
 import { rollBack } from './rollback';
 import { settle } from './settle';
 import { findShortcuts } from './shortcuts';
 import { generationOf, isOurs, leaseUntil, readBack, readStanding, type Standing } from './standing';
+import { holdTimersOf, releaseTimers, timersOf, undoTimers } from './timers';
 import { begin, type FreezeRequest, report, type Work } from './work';
 
 /**
@@ -41,7 +49,7 @@ export async function freeze(names: string[], request: FreezeRequest, machine: M
 
 /** The way of a freeze. Names are resolved and namespaces pinned when it begins, and their locks are held. */
 async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine): Promise<TargetReport[]> {
-  const rehearsals = new Map<string, Promise<Expectation>>();
+  const rehearsals = new Map<string, Promise<Rehearsal>>();
   return holdingSignals(async (interruptions) => {
     const step = async (action: (target: Work) => void | Promise<void>) => {
       await interruptions.check();
@@ -51,13 +59,16 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
       await step((target) => look(target, request, machine));
       await step((target) => renderText(target, request));
       await step((target) => rehearseOnce(target, request, machine, rehearsals));
-      await step(takeDownBefore);
-      if (request.dryRun) return await Promise.all(work.map(reportDryRun));
+      await step((target) => takeDownBefore(target, request, machine));
+      if (request.dryRun) return await Promise.all(work.map((target) => reportDryRun(target, request)));
+      await step((target) => clearEnded(target, machine));
       await step((target) => recordIntent(target, request, machine));
+      if (request.holdTimers) await step((target) => holdTimersOf(target, machine));
+      await step((target) => hold(target, machine));
       await step(apply);
       await step(settleDown);
       await step(prove);
-      await step((target) => commit(target, machine));
+      await step((target) => commit(target, request, machine));
     } catch (error) {
       await undo(work, asFailure(error), machine);
     }
@@ -76,6 +87,9 @@ function look(target: Work, request: FreezeRequest, machine: Machine): void {
   target.plan.devices = closedDevices(devices);
   target.notes.push(...notes);
   if (devices.length > 0) target.notes.push(`closed at the device, for their flowtables: ${devices.join(', ')}`);
+  if (request.plan.mode !== 'steal') return;
+  if (devices.length > 0) throw flowtablesPass(target.name, devices);
+  target.plan.queues = chooseQueues(target.site, target.standing, target.name);
 }
 
 function renderText(target: Work, { template }: FreezeRequest): void {
@@ -89,30 +103,42 @@ async function rehearseOnce(
   target: Work,
   { template }: FreezeRequest,
   machine: Machine,
-  rehearsals: Map<string, Promise<Expectation>>,
+  rehearsals: Map<string, Promise<Rehearsal>>,
 ): Promise<void> {
   const started = performance.now();
   const rehearsal = rehearsals.get(target.text) ?? rehearse(target.text, template, target.plan, machine);
   rehearsals.set(target.text, rehearsal);
-  target.expected = await rehearsal;
+  const { expected, recording } = await rehearsal;
+  Object.assign(target, { expected, recording });
   target.timings.rehearseMs = performance.now() - started;
-  const bound = target.expected.hooks.flatMap(({ devices }) => devices);
+  const bound = expected.hooks.flatMap(({ devices }) => devices);
   const missing = bound.length === 0 ? [] : bound.filter((name) => !hasDevice(target, name));
   if (missing.length > 0) throw missingDevice(target.name, missing);
 }
 
 /** What stood before, to go back to; and whether it is already what was asked for, or can't be changed into it. */
-async function takeDownBefore(target: Work): Promise<void> {
+async function takeDownBefore(target: Work, { holdTimers }: FreezeRequest, { stateDirectory }: Machine): Promise<void> {
   const { record, expected } = target;
   // Read anew: the lease has run on during the rehearsal, and an earlier freeze gets back exactly the end that it had.
   const at = performance.now();
   const standing = readStanding(target.site);
   if (!standing || !expected) return;
   const state = await readBack(target.site, { listing: true });
-  target.before = { state, lease: standing.lease, at };
-  const asked = record?.phase === 'frozen' && record.text === target.text && hasLease(standing, target.plan.lease);
-  target.done = asked && leaseCovers(expected, state) && differences(expected, state).length === 0;
-  if (target.done) return;
+  const isRaw = state.queues.some(({ by }) => by === 'xt');
+  const recording = isRaw ? takeDown(target.site.netfilter, 'inet', tableName) : null;
+  target.before = { state, lease: standing.lease, recording, at };
+  const asked =
+    record?.phase === 'frozen' &&
+    record.text === target.text &&
+    (timersOf(record) !== null) === holdTimers &&
+    hasLease(standing, target.plan.lease) &&
+    (record.hold?.limit ?? target.plan.holdLimit) === target.plan.holdLimit;
+  const stands = leaseCovers(expected, state) && differences(expected, state).length === 0;
+  target.done = asked && stands && holdDrift(target.site, standing, record) === null;
+  if (target.done) target.held = ledgersOf(target.site, standing, { stateDirectory });
+  if (target.done || standing.lease.state === 'ended') return;
+  const { freezing } = standing;
+  if (freezing && freezing.mode !== target.plan.mode) throw otherMode(target.name, freezing.mode);
   const obstacles = differences(shape(expected), shape(state)).filter(({ kind }) => kind !== 'missing');
   if (obstacles.length === 0) return;
   throw new Failure(
@@ -121,6 +147,19 @@ async function takeDownBefore(target: Work): Promise<void> {
     `${target.name} has a freeze of another shape, which can't be replaced without an unfrozen moment: ${obstacles.map(({ name, kind }) => `${name} (${kind})`).join(', ')}`,
     { suggestions: [`thaw first: netfreeze off ${target.name}`] },
   );
+}
+
+/**
+ * What is left of a freeze whose lease has ended stops nothing, so that it may go before the new one comes. What a steal
+ * holds still goes on, or is discarded where that is too late.
+ */
+async function clearEnded(target: Work, machine: Machine): Promise<void> {
+  const standing = readStanding(target.site);
+  const isSteal = standing?.freezing?.mode === 'steal' || target.plan.mode === 'steal';
+  if (standing?.lease.state !== 'ended' || !isSteal) return;
+  const how = isTooLate(standing, target.record) ? 'discard' : 'release';
+  await releaseAndRemove(target.site, machine, how, target.record?.hold?.keeper);
+  target.before = null;
 }
 
 /** A lease that was renewed to another length is not the one that was asked for. */
@@ -145,7 +184,10 @@ function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, m
     since: new Date().toISOString(),
     text: target.text,
     expected: target.expected,
+    // What an earlier freeze holds is held until this one has taken it over, or has let it go.
+    timers: timersOf(target.record),
     generation: null,
+    hold: holdRecord(target),
   };
   writeRecord(machine.stateDirectory, intent);
   target.begun = true;
@@ -157,9 +199,15 @@ async function apply(target: Work): Promise<void> {
   if (target.done) return;
   const started = performance.now();
   try {
-    const session = await target.site.session();
-    await session.load(target.text);
+    if (target.recording) {
+      const { frame, flush, rules, elements } = target.recording;
+      commitChanges(target.site.netfilter, [...frame, ...flush, ...rules, ...elements(leaseSet, undefined)]);
+    } else {
+      const session = await target.site.session();
+      await session.load(target.text);
+    }
   } catch (cause) {
+    if (cause instanceof SystemError && target.recording) throw applyRefused(target.name, cause);
     if (!(cause instanceof NftRefusal)) throw cause;
     throw new Failure(
       'apply-refused',
@@ -175,20 +223,27 @@ async function apply(target: Work): Promise<void> {
 async function settleDown(target: Work): Promise<void> {
   if (target.done) return;
   const started = performance.now();
-  await settle(target.site, target.name);
+  await settle(target.site, target.name, target.plan);
   target.timings.applyMs += performance.now() - started;
 }
 
-function commit(target: Work, machine: Machine): void {
+async function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): Promise<void> {
   if (target.done || !target.intent) return;
+  if (!holdTimers) {
+    target.notes.push(...releaseTimers(target.site.namespace, timersOf(target.intent)));
+    target.intent.timers = null;
+  }
   const record: FreezeRecord = {
     ...target.intent,
     phase: 'frozen',
     leaseUntilMs: leaseUntil(target.standing),
     generation: generationOf(target.site),
+    hold: holdRecord(target),
   };
   writeRecord(machine.stateDirectory, record);
   target.record = record;
+  await settleHold(target);
+  if (target.standing) target.held = ledgersOf(target.site, target.standing, machine);
 }
 
 /** Brings every target back to what stood before, the last one first, and says for each what became of it. */
@@ -199,9 +254,11 @@ async function undo(work: Work[], failure: Failure, machine: Machine): Promise<v
     try {
       let became = 'it was not touched';
       if (target.begun) {
-        became = await rollBack(target.site, target.name, target.before);
+        became = await rollBack(target.site, target.name, target.before, machine);
+        undoHold(target);
         // An earlier freeze whose end has come meanwhile does not stand again, and neither does its record.
         const standsAgain = readStanding(target.site) !== null;
+        target.notes.push(...(await undoTimers(target, standsAgain)));
         restoreRecord(standsAgain ? target.record : null, target, machine);
       }
       target.failure = consequence(target, failure, isAnothers, became);
@@ -249,6 +306,28 @@ const missingDevice = (name: string, devices: string[]) =>
     {
       suggestions: ['mend the template, or make the device first'],
     },
+  );
+
+/** The kernel's own answer to a transaction that nft did not make. */
+const applyRefused = (name: string, cause: SystemError) =>
+  new Failure(
+    'apply-refused',
+    Exit.verificationFailed,
+    `the kernel refused in ${name} what it had taken in the rehearsal: ${cause.message}`,
+    { suggestions: ['try again; if it stays so, compare `nft list ruleset` in the namespace'], cause },
+  );
+
+const otherMode = (name: string, mode: string) =>
+  new Failure('other-mode', Exit.usage, `${name} is frozen in mode ${mode}: the mode of a freeze can't be changed`, {
+    suggestions: [`thaw first: netfreeze off ${name}`],
+  });
+
+const flowtablesPass = (name: string, devices: string[]) =>
+  new Failure(
+    'flowtables-pass',
+    Exit.unsupported,
+    `${name} has flowtables at ${devices.map(shown).join(', ')}: their packets pass the queues by and can't be held`,
+    { suggestions: ['freeze it with --mode drop, which closes them at their devices, or delete the flowtables'] },
   );
 
 const flaggedTable = (name: string) =>

@@ -10,6 +10,8 @@ import { asFailure, emptyReport, type Operation, reportedError, type TargetRepor
 export interface Opened {
   name: string;
   site: Site;
+  /** The file by which its namespace was found. */
+  file: string;
   stillThere(): boolean;
 }
 
@@ -139,8 +141,9 @@ export async function forEachTarget<Item extends { failure: Failure | null }>(
 const isOpen = ({ namespace }: Target, opened: Opened[]): boolean =>
   opened.some(({ site }) => sameNamespace(site.namespace, namespace));
 
-const open = ({ name, namespace, stillThere }: Target, machine: Machine): Opened => ({
+const open = ({ name, namespace, file, stillThere }: Target, machine: Machine): Opened => ({
   name,
+  file,
   site: openSite(namespace, name, machine),
   stillThere,
 });

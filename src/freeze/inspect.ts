@@ -7,8 +7,10 @@ import { type FreezeRecord, listRecords, readRecord } from '../record/record';
 import { driftOf, foreignTable } from './drift';
 import { resolveAll } from './group';
 import { type Machine, openSite, type Site } from './machine';
+import { ledgersOf } from './release';
 import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
 import { generationOf, isOurs, readStanding, type Standing } from './standing';
+import { timersOf } from './timers';
 import { stateOf } from './work';
 
 /** What an inspection found: the report, and the verdict in words when it is not a proven freeze. */
@@ -107,8 +109,13 @@ async function inspect(name: string, namespace: Namespace, machine: Machine): Pr
     const record = readRecord(machine.stateDirectory, namespace);
     const standing = readStanding(site);
     const empty = emptyReport(name, namespace);
-    if (!standing) return withoutTable(empty, record, isLocked(machine.stateDirectory, namespace));
-    return await withTable(site, empty, standing, record, isLocked(machine.stateDirectory, namespace));
+    const atWork = isLocked(machine.stateDirectory, namespace);
+    const finding = standing
+      ? await withTable(site, empty, standing, record, atWork)
+      : withoutTable(empty, record, atWork);
+    finding.report.notes.push(...timersNote(finding.report, record));
+    const held = standing && ledgersOf(site, standing, machine);
+    return { ...finding, report: { ...finding.report, held } };
   } finally {
     site.close();
   }
@@ -168,6 +175,14 @@ async function withTable(
     return found('failed', `a ${record.phase} was interrupted before it was finished`, notes);
   }
   return found('frozen', null, notes, true);
+}
+
+/** A lease that ends by itself puts no timers back. */
+function timersNote({ target, state }: TargetReport, record: FreezeRecord | null): string[] {
+  if (timersOf(record) === null) return [];
+  return state === 'frozen'
+    ? ["TCP's timers are held until it is thawed"]
+    : [`TCP's timers are still raised: \`netfreeze off ${target}\` puts them back`];
 }
 
 /** A change that was undone again leaves no other trace than the generation. */

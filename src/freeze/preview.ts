@@ -2,12 +2,15 @@
 
 import { missingCapabilities } from '../platform/capabilities';
 import { Exit } from '../platform/failure';
-import { closedDevices, type Plan } from '../ruleset/plan';
+import { type Asked, closedDevices } from '../ruleset/plan';
+import { defaultNumbers, type QueueNumbers } from '../ruleset/queue-numbers';
 import { render, type Template } from '../ruleset/template';
 import { checkName, resolve } from '../target/target';
 import { type Machine, openSite } from './machine';
+import { chooseQueues } from './queues';
 import { asFailure } from './report';
 import { findShortcuts } from './shortcuts';
+import { readStanding } from './standing';
 
 /**
  * Renders the ruleset for a target, or for none.
@@ -17,28 +20,39 @@ import { findShortcuts } from './shortcuts';
  */
 export function preview(
   name: string | null,
-  plan: Omit<Plan, 'devices'>,
+  plan: Asked,
   template: Template,
   machine: Machine,
 ): { text: string; notes: string[] } {
-  const { devices, notes } = name === null ? { devices: [], notes: [] } : learn(name, machine);
-  return { text: render(template, { ...plan, devices: closedDevices(devices) }), notes };
+  const { devices, queues, notes } = name === null ? nothing : learn(name, plan, machine);
+  return { text: render(template, { ...plan, devices: closedDevices(devices), queues }), notes };
 }
 
-function learn(name: string, machine: Machine): { devices: string[]; notes: string[] } {
+/** What a namespace has of its own. */
+interface Learnt {
+  devices: string[];
+  queues: QueueNumbers;
+  notes: string[];
+}
+
+const nothing: Learnt = { devices: [], queues: defaultNumbers, notes: [] };
+
+function learn(name: string, { mode }: Asked, machine: Machine): Learnt {
   checkName(name);
-  if (missingCapabilities('CAP_SYS_ADMIN', 'CAP_NET_ADMIN').length > 0) return { devices: [], notes: [] };
+  if (missingCapabilities('CAP_SYS_ADMIN', 'CAP_NET_ADMIN').length > 0) return nothing;
   try {
     const target = resolve(name);
     const site = openSite(target.namespace, target.name, machine);
     try {
-      return findShortcuts(site, target.name);
+      const shortcuts = findShortcuts(site, target.name);
+      if (mode !== 'steal') return { ...nothing, ...shortcuts };
+      return { ...nothing, notes: shortcuts.notes, queues: chooseQueues(site, readStanding(site), target.name) };
     } finally {
       site.close();
     }
   } catch (error) {
     const failure = asFailure(error);
     if (failure.exit === Exit.unexpected) throw failure;
-    return { devices: [], notes: [`${failure.message}; this is the ruleset without what its devices would add`] };
+    return { ...nothing, notes: [`${failure.message}; this is the ruleset without what its devices would add`] };
   }
 }

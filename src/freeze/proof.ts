@@ -4,7 +4,8 @@ import { NftJsonError } from '../nftables/json';
 import { Exit, Failure } from '../platform/failure';
 import { shown } from '../platform/text';
 import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
-import { forgetUnresolvedNeighbours } from './settle';
+import { holdObjection } from './hold';
+import { settleNeighbours } from './settle';
 import { findShortcuts } from './shortcuts';
 import { readBack, readStanding } from './standing';
 import type { Work } from './work';
@@ -46,7 +47,9 @@ export async function prove(target: Work): Promise<void> {
   const open = devices.filter((device) => !target.plan.devices.some((closed) => closed.name === device));
   if (open.length > 0) throw unverified(name, `a flowtable has come to ${open.map(shown).join(', ')} meanwhile`);
   // A sender that was between two hooks when the chains came may have made a neighbour wait since.
-  forgetUnresolvedNeighbours(site);
+  await settleNeighbours(site, target.plan.mode);
+  const objection = holdObjection(target);
+  if (objection) throw unverified(name, objection);
   target.standing = standing;
 }
 

@@ -2,32 +2,48 @@
  * The rehearsal: the text is loaded into a scratch namespace and read back. What the kernel makes of it there is what
  * the target must show; a kernel without a needed feature, a bad template and an exhausted limit all show here.
  */
+import { bindQueues } from '../hold/queue';
 import { makeScratch, type Namespace } from '../namespace/namespace';
 import { makeStandIn } from '../netlink/route';
+import { commit } from '../nftables/batch';
 import { listTables, NftRefusal } from '../nftables/engine';
 import { NftJsonError } from '../nftables/json';
 import { elements, familiesOfTable, hooks } from '../nftables/kernel';
+import { queueRules } from '../nftables/queue-rules';
+import { type QueueSupport, queueSupport } from '../nftables/queue-support';
+import { NotReplayable, type Recording, takeDown, withQueues } from '../nftables/replay';
 import { Exit, Failure } from '../platform/failure';
-import { isErrno } from '../platform/libc';
-import { acceptRehearsal, leaseSet, tableName } from '../ruleset/acceptance';
+import { isErrno, SystemError } from '../platform/libc';
+import { acceptQueues, acceptRehearsal, leaseSet, tableName } from '../ruleset/acceptance';
 import type { Expectation } from '../ruleset/canonical';
 import type { Plan } from '../ruleset/plan';
+import { defaultNumbers } from '../ruleset/queue-numbers';
+import { withoutQueues } from '../ruleset/queue-text';
 import type { Template } from '../ruleset/template';
 import { type Machine, openSite, type Site } from './machine';
 import { readBack, readStanding } from './standing';
 
+/** What a rehearsal tells. */
+export interface Rehearsal {
+  /** What the target must show. */
+  expected: Expectation;
+  /** What is loaded instead of the text, where nft can't say on this kernel what the text says; null: the text. */
+  recording: Recording | null;
+}
+
 /**
  * Loads a rendered ruleset into a scratch namespace and reads it back.
- * @returns what the target must show
- * @throws Failure `rehearsal-failed` (this kernel or nftables cannot do it), `bad-template`, `not-permitted`
+ * @throws Failure `rehearsal-failed`, `no-queue` (this kernel or nftables cannot do it), `bad-template`, `not-permitted`
  */
-export async function rehearse(text: string, template: Template, plan: Plan, machine: Machine): Promise<Expectation> {
+export async function rehearse(text: string, template: Template, plan: Plan, machine: Machine): Promise<Rehearsal> {
   const scratch = openScratch(machine);
   try {
+    const support = plan.mode === 'steal' ? supportOfQueues(scratch) : 'queue';
     for (const name of boundDevices(text)) makeStandIn(scratch.route, name);
+    if (support === 'xt') return await rehearseRaw(scratch, text, template, plan, machine);
     await load(scratch, text, template);
     if (!template.builtin) await examine(scratch, template, plan);
-    return await readBack(scratch, { listing: true });
+    return { expected: await readBack(scratch, { listing: true }), recording: null };
   } catch (cause) {
     if (cause instanceof NftRefusal) throw failed(`nft could not list the rehearsal: ${cause.message}`, cause);
     if (cause instanceof NftJsonError) {
@@ -38,6 +54,77 @@ export async function rehearse(text: string, template: Template, plan: Plan, mac
     scratch.close();
   }
 }
+
+/**
+ * A kernel without nft's queue: nft compiles the text with marks in the queues' place, what the kernel made of that is taken
+ * down, iptables' NFQUEUE is put where the marks are, and that is loaded into a second scratch namespace and read back.
+ */
+async function rehearseRaw(
+  compiled: Site,
+  text: string,
+  template: Template,
+  plan: Plan,
+  machine: Machine,
+): Promise<Rehearsal> {
+  await load(compiled, withoutQueues(text), template);
+  const recording = recordingOf(compiled, plan, template);
+  const scratch = openScratch(machine);
+  try {
+    for (const name of boundDevices(text)) makeStandIn(scratch.route, name);
+    const { frame, flush, rules, elements } = recording;
+    try {
+      commit(scratch.netfilter, [...frame, ...flush, ...rules, ...elements(leaseSet, undefined)]);
+    } catch (cause) {
+      if (!(cause instanceof SystemError)) throw cause;
+      throw failed(`the kernel refused the ruleset with iptables' NFQUEUE in the rehearsal: ${cause.message}`, cause);
+    }
+    if (!template.builtin) await examine(scratch, template, plan);
+    return { expected: await readBack(scratch, { listing: true }), recording };
+  } finally {
+    scratch.close();
+  }
+}
+
+function recordingOf({ netfilter }: Site, { queues }: Plan, template: Template): Recording {
+  const foreign = familiesOfTable(netfilter, tableName).find((family) => family !== 'inet');
+  try {
+    if (foreign !== undefined) throw new NotReplayable(`the table of family ${foreign}`);
+    return withQueues(takeDown(netfilter, 'inet', tableName), Object.values(queues));
+  } catch (cause) {
+    if (!(cause instanceof NotReplayable)) throw cause;
+    throw new Failure(
+      'not-replayable',
+      Exit.unsupported,
+      `this kernel lacks nft's queue, and the template ${template.name} has what iptables' NFQUEUE can't be loaded with: ${cause.message}`,
+      { suggestions: ['load the module nft_queue, or write the template with named sets in table inet only'], cause },
+    );
+  }
+}
+
+/**
+ * Tries both ways to NFQUEUE, and to bind one.
+ * @throws Failure `no-queue` on a kernel with neither
+ */
+function supportOfQueues({ netfilter, namespace }: Site): QueueSupport {
+  const support = queueSupport(netfilter);
+  if (support === null) throw noQueue("neither nft's queue (nft_queue) nor iptables' NFQUEUE (xt_NFQUEUE)");
+  try {
+    bindQueues(namespace, defaultNumbers, 1).close();
+  } catch (cause) {
+    if (!isErrno(cause, 'EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT')) throw cause;
+    throw noQueue(
+      `no queues for user space (nfnetlink_queue): ${cause instanceof Error ? cause.message : cause}`,
+      cause,
+    );
+  }
+  return support;
+}
+
+const noQueue = (what: string, cause?: unknown) =>
+  new Failure('no-queue', Exit.unsupported, `this kernel cannot hold packets: it has ${what}`, {
+    suggestions: ['load what holds them: modprobe -a nfnetlink_queue nft_queue', 'or freeze with --mode drop'],
+    cause,
+  });
 
 /** The devices that a ruleset binds chains to; each needs one of its name to be rehearsed with. */
 function boundDevices(text: string): string[] {
@@ -101,6 +188,10 @@ async function examine(scratch: Site, template: Template, plan: Plan): Promise<v
     plan.devices.map(({ name }) => name),
   );
   if (objection) throw badTemplate(template, objection);
+  if (plan.mode !== 'steal') return;
+  const queueing = queueRules(scratch.netfilter).filter(({ table }) => table === tableName);
+  const misled = acceptQueues(queueing, plan.queues);
+  if (misled) throw badTemplate(template, misled);
 }
 
 const badTemplate = ({ name }: Template, objection: string) =>

@@ -6,8 +6,10 @@ import { leaseSet, tableName } from '../ruleset/acceptance';
 import { type Duration, durationText, remaining } from '../ruleset/duration';
 import { driftOf, foreignTable } from './drift';
 import { type Opened, onEach, resolveAll } from './group';
+import { handOver } from './hold';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
+import { ledgersOf } from './release';
 import { emptyReport, type Operation, standingReport, type TargetReport } from './report';
 import { generationOf, isOurs, leaseUntil, readBack, readStanding } from './standing';
 
@@ -37,10 +39,18 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
       notes: ['it has no lease to extend: it is endless'],
     };
   }
+  // A keeper that tries too early opens nothing, so the new one comes before the kernel is told, and the old one goes after.
+  const handover = standing.freezing?.mode === 'steal' ? handOver(target, record, asked, machine) : null;
   const state = await readBack(site, { listing: false });
   const length = asked ?? remaining(standing.lease.state === 'running' ? standing.lease.timeoutMs : 0);
-  await load(target, renewingText(state.lease, length));
+  try {
+    await load(target, renewingText(state.lease, length));
+  } catch (error) {
+    handover?.undo();
+    throw error;
+  }
   const renewed = readStanding(site);
+  await handover?.finish(renewed?.lease.state === 'running' ? renewed.lease.expiresMs : null);
   if (renewed?.lease.state !== 'running' || renewed.lease.timeoutMs !== length) {
     throw new Failure('not-verified', Exit.verificationFailed, `${name}: the kernel does not show the renewed lease`);
   }
@@ -50,9 +60,11 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
       leaseMs: length,
       leaseUntilMs: leaseUntil(renewed),
       generation: generationOf(site),
+      hold: record.hold && handover ? { ...record.hold, keeper: handover.keeper } : record.hold,
     });
   }
-  return { ...standingReport(empty, renewed, record, 'frozen'), verified: true, changed: true };
+  const held = ledgersOf(site, renewed, machine);
+  return { ...standingReport(empty, renewed, record, 'frozen'), held, verified: true, changed: true };
 }
 
 /** @param elements such as `inet ipv4` */

@@ -1,9 +1,11 @@
 /** What an operation says about each target; the JSON of the contract. */
+import type { Ledgers } from '../hold/ledger';
 import type { NamespaceId } from '../namespace/namespace';
 import type { Count } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno } from '../platform/libc';
 import type { FreezeRecord } from '../record/record';
+import type { Kicked } from '../tcp/kick';
 import type { Lease, Standing } from './standing';
 
 export type State = 'frozen' | 'thawed' | 'absent' | 'drifted' | 'failed';
@@ -27,7 +29,10 @@ export interface TargetReport {
   /** Whether the kernel's state was read back and compared, and was as expected. */
   verified: boolean;
   counters: { in: Count; out: Count } | null;
-  held: null;
+  /** Mode steal: what became of the packets, per direction. */
+  held: Ledgers | null;
+  /** Whom a thaw has made to send at once; null where it was not asked to, or had nothing to thaw. */
+  kicked: Kicked | null;
   /** null where nothing was loaded. */
   timings: Timings | null;
   /** Whether this operation changed anything in the namespace. */
@@ -93,6 +98,7 @@ export function emptyReport(target: string, namespace: NamespaceId | null): Targ
     verified: false,
     counters: null,
     held: null,
+    kicked: null,
     timings: null,
     changed: false,
     since: null,

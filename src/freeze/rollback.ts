@@ -1,11 +1,14 @@
 /** Going back to what stood before a freeze: nothing, or an earlier freeze until the end that it had; and proving that. */
+
+import { commit } from '../nftables/batch';
 import { NftRefusal } from '../nftables/engine';
-import { elements, familiesOfTable } from '../nftables/kernel';
+import type { Recording } from '../nftables/replay';
 import { Exit, Failure } from '../platform/failure';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { differences, type Expectation, explainDifferences } from '../ruleset/canonical';
 import { durationText, remaining } from '../ruleset/duration';
-import type { Site } from './machine';
+import type { Machine, Site } from './machine';
+import { releaseAndRemove } from './release';
 import { type Lease, readBack, readStanding } from './standing';
 
 /** Two readings of one lease may be that far apart: each takes its time, on a slow machine a long one. */
@@ -15,6 +18,8 @@ const clockSlackMs = 500;
 export interface Before {
   state: Expectation;
   lease: Lease;
+  /** How to make it again where nft's text can't say it; null: the listing says it. */
+  recording: Recording | null;
   /** performance.now() when it was taken down. */
   at: number;
 }
@@ -25,10 +30,16 @@ export interface Before {
  * @returns what became of it, for the message: `nothing stands`, `the earlier freeze stands`, …
  * @throws Failure `rollback-failed`: a person is needed
  */
-export async function rollBack(site: Site, name: string, before: Before | null): Promise<string> {
+export async function rollBack(
+  site: Site,
+  name: string,
+  before: Before | null,
+  machine: Pick<Machine, 'stateDirectory'>,
+): Promise<string> {
   try {
     if (before === null || leaseLeft(before) === 0) {
-      await removeTables(site);
+      // What a steal has held by now goes on.
+      await releaseAndRemove(site, machine, 'release');
       return before === null ? 'no freeze stands, as before' : 'thawed: the earlier freeze had come to its end';
     }
     return await restore(site, before);
@@ -38,37 +49,11 @@ export async function rollBack(site: Site, name: string, before: Before | null):
   }
 }
 
-/**
- * Deletes our tables, in one transaction, and verifies that they are gone. The kernel takes a table's hooks away one after
- * the other, and each still drops until it is gone; so the lease is emptied first, which opens all directions at once.
- * A table of our name without a lease is somebody else's and stays (law 1).
- */
-export async function removeTables(site: Site): Promise<void> {
-  const families = ourFamilies(site);
-  if (families.length === 0) return;
-  const session = await site.session();
-  const emptied = families.map((family) => `flush set ${family} ${tableName} ${leaseSet}\n`).join('');
-  const deletions = families.map((family) => `delete table ${family} ${tableName}\n`).join('');
-  try {
-    await session.load(emptied + deletions);
-  } catch (error) {
-    // A signal can make nft miss the kernel's answer to what was done: the kernel is asked, not nft.
-    if (!(error instanceof NftRefusal) || ourFamilies(site).length > 0) throw error;
-  }
-  const left = ourFamilies(site);
-  if (left.length > 0)
-    throw new Error(`table ${left.map((family) => `${family} ${tableName}`).join(', ')} still stands`);
-}
-
-const ourFamilies = ({ netfilter }: Site): string[] =>
-  familiesOfTable(netfilter, tableName).filter((family) => elements(netfilter, [family], tableName, leaseSet) !== null);
-
 async function restore(site: Site, before: Before): Promise<string> {
   const untouched = await isAsBefore(site, before);
   if (!untouched) {
-    const session = await site.session();
     try {
-      await session.load(restoringText(before));
+      await load(site, before);
     } catch (error) {
       if (!(error instanceof NftRefusal) || !(await isAsBefore(site, before))) throw error;
     }
@@ -77,6 +62,18 @@ async function restore(site: Site, before: Before): Promise<string> {
     if (readStanding(site)?.lease.state !== before.lease.state) throw new Error('the lease is not what it was');
   }
   return before.lease.state === 'ended' ? 'thawed, as before' : 'the earlier freeze stands';
+}
+
+async function load(site: Site, before: Before): Promise<void> {
+  const { recording, lease } = before;
+  if (recording) {
+    const { frame, flush, rules, elements } = recording;
+    const time = lease.state === 'running' ? { timeoutMs: lease.timeoutMs, expiresMs: leaseLeft(before) } : null;
+    commit(site.netfilter, [...frame, ...flush, ...rules, ...elements(leaseSet, time)]);
+    return;
+  }
+  const session = await site.session();
+  await session.load(restoringText(before));
 }
 
 async function isAsBefore(site: Site, before: Before): Promise<boolean> {

@@ -2,13 +2,13 @@
  * What was already behind our chains when they came into force must be gone before a freeze is called one: datagrams
  * that wait for a neighbour's address, and what stands in the devices' queues.
  */
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inside } from '../namespace/namespace';
+import { readQueues } from '../hold/queue';
 import { links, queueingDisciplines, removeNeighbour, unresolvedNeighbours } from '../netlink/route';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno } from '../platform/libc';
 import { shown } from '../platform/text';
+import type { Mode, Plan } from '../ruleset/plan';
 import type { Site } from './machine';
 
 /** How long queues may take to run empty, and how often they are looked at, in milliseconds. */
@@ -16,15 +16,17 @@ const patience = 3000;
 const interval = 2;
 
 /**
- * Throws away what waits for neighbours and waits until the queues are empty.
+ * Throws away what waits for neighbours (in mode steal it waits for them) and waits until the queues are empty.
+ * @param plan what is frozen: in mode steal its own queues hold packets, and shall
  * @throws Failure `not-settled` when a queue still holds packets after 3 s
  */
-export async function settle(site: Site, name: string): Promise<void> {
+export async function settle(site: Site, name: string, plan: Pick<Plan, 'mode' | 'queues'>): Promise<void> {
   const deadline = performance.now() + patience;
-  forgetUnresolvedNeighbours(site);
+  const own: number[] = plan.mode === 'steal' ? Object.values(plan.queues) : [];
+  await settleNeighbours(site, plan.mode);
   for (;;) {
     const waiting = queueingDisciplines(site.route).filter(({ queued }) => queued > 0);
-    const held = heldByQueues(site);
+    const held = heldByOthers(site, own);
     if (waiting.length === 0 && held === 0) return;
     if (performance.now() > deadline && held > 0) throw stillHeld(name, held);
     if (performance.now() > deadline) {
@@ -45,18 +47,10 @@ export async function settle(site: Site, name: string): Promise<void> {
 }
 
 /** Packets that another program's NFQUEUE holds: it lets them go on behind our chains when it likes. */
-function heldByQueues({ namespace }: Site): number {
-  const table = inside(namespace, () => {
-    try {
-      return readFileSync('/proc/thread-self/net/netfilter/nfnetlink_queue', 'utf8');
-    } catch {
-      return ''; // A kernel without queues, or no process file system.
-    }
-  });
-  // net/netfilter/nfnetlink_queue.c: queue number, port, packets held, …
-  const lines = table.split('\n').filter((line) => line.trim() !== '');
-  return lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2] ?? 0), 0);
-}
+const heldByOthers = ({ namespace }: Site, own: number[]): number =>
+  readQueues(namespace)
+    .filter(({ number }) => !own.includes(number))
+    .reduce((sum, { held }) => sum + held, 0);
 
 const stillHeld = (name: string, held: number) =>
   new Failure(
@@ -67,10 +61,15 @@ const stillHeld = (name: string, held: number) =>
   );
 
 /**
- * Removes the neighbours whose address is still being asked for, and the packets that wait for it with them. Traffic
- * that passes the freeze makes new ones at once; so they are removed, and not waited for.
+ * Deals with the packets that wait for a neighbour's address. In mode drop the neighbours that are still asked for are
+ * removed, and the packets with them. In mode steal they are waited for: discovery passes a freeze, and whoever answers does
+ * so at once. Who has not answered after 3 s does not answer: the kernel itself gives up then, and so do we.
  */
-export function forgetUnresolvedNeighbours(site: Site): void {
+export async function settleNeighbours(site: Site, mode: Mode): Promise<void> {
+  const deadline = performance.now() + patience;
+  while (mode === 'steal' && unresolvedNeighbours(site.route).length > 0 && performance.now() < deadline) {
+    await sleep(interval);
+  }
   for (const neighbour of unresolvedNeighbours(site.route)) {
     try {
       removeNeighbour(site.route, neighbour);

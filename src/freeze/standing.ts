@@ -10,6 +10,7 @@ import {
   type TimedElement,
   tablesNamed,
 } from '../nftables/kernel';
+import { queueRules } from '../nftables/queue-rules';
 import { Exit, Failure } from '../platform/failure';
 import { monotonicMs } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
@@ -91,7 +92,8 @@ export async function readBack(site: Site, options: { listing: boolean }): Promi
   const tables = found.map(({ family }) => ({ family, name: tableName }));
   const document = await listTables(session, tables);
   const listing = options.listing ? await session.listText(tables) : '';
-  return canonical(document, hooks(site.netfilter, tableName), listing);
+  const queues = queueRules(site.netfilter).filter(({ table }) => table === tableName);
+  return canonical(document, hooks(site.netfilter, tableName), queues, listing);
 }
 
 /** @returns nf_tables' generation in the site's namespace */

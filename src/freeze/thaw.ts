@@ -1,4 +1,7 @@
 /** The thaw: our tables are taken away in one transaction, and that is verified. Works from the kernel alone (law 2). */
+
+import { endKeepers } from '../hold/hold';
+import { type Ledgers, nothingLost } from '../hold/ledger';
 import { discover } from '../namespace/discover';
 import { inside, type Namespace, release } from '../namespace/namespace';
 import { NETLINK, openNetlink } from '../netlink/socket';
@@ -6,28 +9,44 @@ import { NftRefusal } from '../nftables/engine';
 import { familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno } from '../platform/libc';
-import { type FreezeRecord, readRecord, removeRecord, writeRecord } from '../record/record';
+import { type FreezeRecord, readRecord, removeRecord, stateName, writeRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import { driftOf, foreignTable } from './drift';
 import { type Attempt, type Opened, onEach, resolveAll } from './group';
 import { holdingSignals } from './interruption';
+import { type KickRequest, planKick } from './kick';
 import type { Machine } from './machine';
+import { isTooLate, type Released, releaseAndRemove } from './release';
 import { asFailure, emptyReport, type Operation, standingReport, type TargetReport } from './report';
-import { removeTables } from './rollback';
+import { noting, openSequel, type Sequel } from './sequel';
 import { isOurs, readStanding, type Standing } from './standing';
+import { releaseTimers, timersOf } from './timers';
 
-/** Thaws the named targets; one that fails does not keep the others frozen. */
-export const thaw = (names: string[], machine: Machine): Promise<Operation> => thawAttempts(resolveAll(names), machine);
-
-/** Thaws every namespace of the machine that has a freeze. */
-export const thawEverything = (machine: Machine): Promise<Operation> => thawAttempts(frozenNamespaces(), machine);
-
-/** A full or broken state directory must not keep anything frozen: the kernel is what is thawed (law 2). */
-function thawAttempts(attempts: Attempt[], machine: Machine): Promise<Operation> {
-  return holdingSignals(() => onEach(attempts, machine, (target) => thawOne(target, machine), { withoutState: true }));
+/** How to thaw, and what the user asked for beside the thaw itself. */
+export interface ThawRequest {
+  /** Drop what is held instead of giving it back. */
+  discard: boolean;
+  kick: KickRequest;
 }
 
-async function thawOne(target: Opened, machine: Machine): Promise<TargetReport> {
+/** Thaws the named targets; one that fails does not keep the others frozen. */
+export const thaw = (names: string[], request: ThawRequest, machine: Machine): Promise<Operation> =>
+  thawAttempts(resolveAll(names), request, machine);
+
+/** Thaws every namespace of the machine that has a freeze. */
+export const thawEverything = (request: ThawRequest, machine: Machine): Promise<Operation> =>
+  thawAttempts(frozenNamespaces(), request, machine);
+
+/** A full or broken state directory must not keep anything frozen: the kernel is what is thawed (law 2). */
+function thawAttempts(attempts: Attempt[], request: ThawRequest, machine: Machine): Promise<Operation> {
+  return holdingSignals(async () => {
+    const sequel = openSequel(machine, attempts.length > 1);
+    const one = (target: Opened) => thawOne(target, request, machine, sequel);
+    return sequel.finish(await onEach(attempts, machine, one, { withoutState: true }));
+  });
+}
+
+async function thawOne(target: Opened, request: ThawRequest, machine: Machine, sequel: Sequel): Promise<TargetReport> {
   const { site, name } = target;
   const record = readRecord(machine.stateDirectory, site.namespace);
   const standing = readStanding(site);
@@ -35,31 +54,40 @@ async function thawOne(target: Opened, machine: Machine): Promise<TargetReport> 
   const notes: string[] = [];
   if (!standing) {
     if (record?.phase === 'frozen') notes.push('the record said frozen, but the kernel showed no freeze');
+    endKeepers(stateName(site.namespace));
+    notes.push(...releaseTimers(site.namespace, timersOf(record)));
     notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
     return { ...report, verified: true, notes };
   }
   if (!isOurs(standing, record)) throw foreignTable(name);
   notes.push(...(await driftNotes(target, standing, record)));
   if (record) notes.push(...noting(() => writeRecord(machine.stateDirectory, { ...record, phase: 'thawing' })));
-  await remove(target);
-  notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
   const before = standingReport(report, standing, record, 'thawed');
-  return { ...before, lease: null, verified: true, changed: true, notes };
+  const plan = planKick(site.namespace, before.mode, request.kick, notes);
+  const isLate = isTooLate(standing, record);
+  const released = await remove(target, request.discard || isLate ? 'discard' : 'release', record, machine);
+  if (released) notes.push(...heldNotes(released.held, request, isLate));
+  const after = await sequel.follow(target, plan, record);
+  notes.push(...after.notes);
+  return { ...before, lease: null, verified: true, changed: true, ...released, kicked: after.kicked, notes };
 }
 
-/** The record is the lesser thing: what becomes of it is said, and the thaw goes on. */
-function noting(action: () => void): string[] {
-  try {
-    action();
-    return [];
-  } catch (error) {
-    return [asFailure(error).message];
-  }
+/** The discarded are lost, and it is said why. */
+function heldNotes(held: Ledgers, { discard }: ThawRequest, isLate: boolean): string[] {
+  if (nothingLost(held) || (!discard && !isLate)) return [];
+  return [
+    discard ? 'what was held was discarded' : 'what was held still, long after the lease had ended, was discarded',
+  ];
 }
 
-async function remove({ site, name }: Opened): Promise<void> {
+async function remove(
+  { site, name }: Opened,
+  how: 'release' | 'discard',
+  record: FreezeRecord | null,
+  machine: Machine,
+): Promise<Released | null> {
   try {
-    await removeTables(site);
+    return await releaseAndRemove(site, machine, how, record?.hold?.keeper);
   } catch (cause) {
     if (!(cause instanceof NftRefusal)) throw cause;
     throw new Failure(
@@ -93,7 +121,7 @@ function frozenNamespaces(): Attempt[] {
       release(namespace);
       return [];
     }
-    return [{ name, target: { name, namespace, stillThere: () => true }, failure: null }];
+    return [{ name, target: { name, namespace, file: '', stillThere: () => true }, failure: null }];
   });
 }
 

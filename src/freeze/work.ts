@@ -1,20 +1,27 @@
 /** One target on its way through a freeze: what is known of it, and what is said of it at the end. */
+
+import type { Holding } from '../hold/hold';
+import type { Ledgers } from '../hold/ledger';
+import type { Recording } from '../nftables/replay';
 import { Exit, type Failure } from '../platform/failure';
 import type { FreezeRecord } from '../record/record';
 import type { Expectation } from '../ruleset/canonical';
-import type { Plan } from '../ruleset/plan';
+import type { Asked, Plan } from '../ruleset/plan';
+import { defaultNumbers } from '../ruleset/queue-numbers';
 import type { Template } from '../ruleset/template';
 import type { Opened } from './group';
 import { emptyReport, reportedError, standingReport, type TargetReport, type Timings } from './report';
 import type { Before } from './rollback';
 import type { Standing } from './standing';
 
-/** What the user asked for; the plan but for the devices, which each namespace has of its own. */
+/** What the user asked for. */
 export interface FreezeRequest {
-  plan: Omit<Plan, 'devices'>;
+  plan: Asked;
   template: Template;
   reason: string | null;
   allowHost: boolean;
+  /** Whether TCP's timers are held for the time of the freeze. */
+  holdTimers: boolean;
   dryRun: boolean;
 }
 
@@ -30,6 +37,11 @@ export interface Work extends Opened {
   record: FreezeRecord | null;
   before: Before | null;
   expected: Expectation | null;
+  /** What is loaded instead of the text, where nft can't say what the text says. */
+  recording: Recording | null;
+  /** Mode steal: the bound queues and their keeper, once they are there. */
+  holding: Holding | null;
+  held: Ledgers | null;
   /** The freeze that was asked for stands already: nothing is to be done. */
   done: boolean;
   /** Whether the record, and perhaps the kernel, is to be brought back when something fails. */
@@ -44,12 +56,15 @@ export function begin(opened: Opened, { plan }: FreezeRequest): Work {
     ...opened,
     failure: null,
     intent: null,
-    plan: { ...plan, devices: [] },
+    plan: { ...plan, devices: [], queues: defaultNumbers },
     text: '',
     standing: null,
     record: null,
     before: null,
     expected: null,
+    recording: null,
+    holding: null,
+    held: null,
     done: false,
     begun: false,
     notes: [],
@@ -71,6 +86,7 @@ export function report(target: Work): TargetReport {
   return {
     ...standingReport(empty, standing, target.record, 'frozen'),
     verified: true,
+    held: target.held,
     timings: target.timings,
     changed: !target.done,
     notes: target.notes,

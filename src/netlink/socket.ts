@@ -7,7 +7,7 @@ import { isErrno, recv, SystemError, sendto, setsockopt, socket } from '../platf
 import { type Message, messages, NLM_F, NLMSG } from './message';
 
 /** linux/netlink.h: the families that netfreeze talks to. */
-export const NETLINK = { ROUTE: 0, NETFILTER: 12 } as const;
+export const NETLINK = { ROUTE: 0, SOCK_DIAG: 4, NETFILTER: 12 } as const;
 
 /** sys/socket.h, asm-generic/socket.h, linux/netlink.h */
 const AF_NETLINK = 16;
@@ -31,10 +31,19 @@ const dumpAttempts = 8;
 export type Request = (sequence: number) => Buffer;
 
 export interface NetlinkSocket {
+  readonly fd: number;
   /** Sends one request with an acknowledgement; throws SystemError with what the kernel answered. */
   request(request: Request): void;
   /** Sends one request and returns its answers, each a copy, begun again when the kernel says it changed meanwhile. */
   dump(request: Request): Message[];
+  /**
+   * Sends several messages as one datagram, which the kernel takes as a whole (netfilter's batches).
+   * @param requests the last but one must ask for an acknowledgement: it ends the waiting
+   * @throws SystemError with the first error that the kernel answered
+   */
+  batch(requests: Request[]): void;
+  /** Sends one request and waits for no answer: the kernel has dealt with it when this returns. */
+  post(request: Request): void;
   close(): void;
 }
 
@@ -48,6 +57,11 @@ export function openNetlink(family: number): NetlinkSocket {
   for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
     setsockopt(fd, SOL_NETLINK, option, Buffer.from([1, 0, 0, 0]), 4);
   }
+  return netlinkOn(fd);
+}
+
+/** @returns the conversation over a netlink socket that is open already; closing it closes the descriptor */
+export function netlinkOn(fd: number): NetlinkSocket {
   let sequence = 0;
   let open = true;
 
@@ -59,6 +73,7 @@ export function openNetlink(family: number): NetlinkSocket {
   };
 
   return {
+    fd,
     request(request) {
       for (const _ of receive(fd, send(request))) {
         // Only the acknowledgement is of interest, and it ends the walk.
@@ -75,11 +90,41 @@ export function openNetlink(family: number): NetlinkSocket {
         if (!interrupted || attempt >= dumpAttempts) return answers;
       }
     },
+    batch(requests) {
+      const first = sequence + 1;
+      const datagrams = requests.map((request) => {
+        sequence += 1;
+        return request(sequence);
+      });
+      const bytes = Buffer.concat(datagrams);
+      sendto(fd, bytes, bytes.length, 0, kernelAddress, kernelAddress.length);
+      receiveVerdict(fd, first, sequence - 1);
+    },
+    post(request) {
+      send(request);
+    },
     close() {
       if (open) closeSync(fd);
       open = false;
     },
   };
+}
+
+/** Reads the answers to a batch until the one to its last message; the first error among them is thrown. */
+function receiveVerdict(fd: number, first: number, last: number): void {
+  let failure: SystemError | null = null;
+  for (;;) {
+    const length = receiveDatagram(fd);
+    for (const { type, sequence, payload } of messages(datagram.subarray(0, length))) {
+      if (type !== NLMSG.ERROR || sequence < first) continue;
+      const errno = payload.length >= 4 ? -payload.readInt32LE(0) : 0;
+      if (errno > 0) failure ??= new SystemError('netlink', errno);
+      // A batch that is refused as a whole (no right to it, out of memory) is answered at its first message alone.
+      if (sequence < last && !(failure && sequence === first)) continue;
+      if (failure) throw failure;
+      return;
+    }
+  }
 }
 
 /** Yields the answers to one request until its end; throws on an error answer. */

@@ -5,38 +5,28 @@
 import { attributes, find, int32, message, NLM_F, stringAttribute, textOf, uint32, uint64 } from '../netlink/message';
 import type { NetlinkSocket, Request } from '../netlink/socket';
 import { isErrno } from '../platform/libc';
-
-/** linux/netfilter/nfnetlink.h */
-const NFNL_SUBSYS_NFTABLES = 10;
-/** linux/netfilter/nf_tables.h */
-const NFT_MSG = {
-  GETTABLE: 1,
-  GETCHAIN: 4,
-  GETRULE: 7,
-  GETSETELEM: 13,
-  GETGEN: 16,
-  GETOBJ: 19,
-  GETFLOWTABLE: 23,
-} as const;
-const NFTA_TABLE = { NAME: 1, FLAGS: 2 } as const;
-const NFTA_CHAIN = { TABLE: 1, NAME: 3, HOOK: 4, POLICY: 5, TYPE: 7 } as const;
-const NFTA_HOOK = { HOOKNUM: 1, PRIORITY: 2, DEV: 3, DEVS: 4 } as const;
-const NFTA_RULE = { TABLE: 1, CHAIN: 2, EXPRESSIONS: 4, USERDATA: 7 } as const;
-const NFTA_EXPR_NAME = 1;
-const NFTA_SET_ELEM_LIST = { TABLE: 1, SET: 2, ELEMENTS: 3 } as const;
-const NFTA_SET_ELEM = { KEY: 1, TIMEOUT: 4, EXPIRATION: 5 } as const;
-const NFTA_DATA_VALUE = 1;
-const NFTA_OBJ = { TABLE: 1, NAME: 2, TYPE: 3, DATA: 4 } as const;
-const NFT_OBJECT_COUNTER = 1;
-const NFTA_COUNTER = { BYTES: 1, PACKETS: 2 } as const;
-const NFTA_FLOWTABLE = { TABLE: 1, NAME: 2, HOOK: 3 } as const;
-const NFTA_FLOWTABLE_HOOK = { PRIORITY: 2, DEVS: 3 } as const;
-const NFTA_GEN_ID = 1;
-/** libnftnl's user data: type 0 is a rule's comment (udata.h). */
-const NFTNL_UDATA_RULE_COMMENT = 0;
-/** linux/netfilter.h; nft's names for them. */
-const families: Record<number, string> = { 1: 'inet', 2: 'ip', 3: 'arp', 5: 'netdev', 7: 'bridge', 10: 'ip6' };
-const sizeofNfgenmsg = 4;
+import {
+  families,
+  NFNL_SUBSYS_NFTABLES,
+  NFT_MSG,
+  NFT_OBJECT_COUNTER,
+  NFTA_CHAIN,
+  NFTA_COUNTER,
+  NFTA_DATA_VALUE,
+  NFTA_EXPR,
+  NFTA_FLOWTABLE,
+  NFTA_FLOWTABLE_HOOK,
+  NFTA_GEN_ID,
+  NFTA_HOOK,
+  NFTA_OBJ,
+  NFTA_RULE,
+  NFTA_SET_ELEM,
+  NFTA_SET_ELEM_LIST,
+  NFTA_TABLE,
+  NFTNL_UDATA_RULE_COMMENT,
+  nfgenmsg,
+  sizeofNfgenmsg,
+} from './nf-tables-h';
 
 /** A base chain as the kernel has registered it. */
 export interface Hook {
@@ -203,7 +193,7 @@ export function forwardingRules(netfilter: NetlinkSocket): string[] {
   const found = new Set<string>();
   for (const { payload } of dump(netfilter, NFT_MSG.GETRULE, 'netdev')) {
     const list = find(payload, NFTA_RULE.EXPRESSIONS, sizeofNfgenmsg);
-    const names = list ? [...attributes(list)].map(({ data }) => textOf(find(data, NFTA_EXPR_NAME))) : [];
+    const names = list ? [...attributes(list)].map(({ data }) => textOf(find(data, NFTA_EXPR.NAME))) : [];
     if (!names.includes('fwd') && !names.includes('dup')) continue;
     const [table, chain] = [NFTA_RULE.TABLE, NFTA_RULE.CHAIN].map((name) =>
       textOf(find(payload, name, sizeofNfgenmsg)),
@@ -217,12 +207,6 @@ export function forwardingRules(netfilter: NetlinkSocket): string[] {
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 const type = (name: number): number => (NFNL_SUBSYS_NFTABLES << 8) | name;
-
-/** struct nfgenmsg: family, version 0, resource 0. */
-function nfgenmsg(family?: string): Buffer {
-  const [number] = Object.entries(families).find(([, name]) => name === family) ?? ['0'];
-  return Buffer.from([Number(number), 0, 0, 0]);
-}
 
 const dump = (netfilter: NetlinkSocket, name: number, family?: string) =>
   netfilter.dump((sequence) => message(type(name), NLM_F.DUMP, sequence, nfgenmsg(family)));

@@ -1,7 +1,7 @@
 /** libnftables in this process: no program is started. */
 import { inside, type Namespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
-import { nativeCalls } from '../platform/libc';
+import { nativeCalls, withoutStandardError } from '../platform/libc';
 import { type Engine, NftRefusal, type Session, type TableName } from './engine';
 
 /** nftables/libnftables.h */
@@ -69,7 +69,8 @@ function openSession(nft: Library, namespace: Namespace): Session {
   const run = (text: string, flags: number): string =>
     inside(namespace, () => {
       nft.setOutputFlags(context, flags);
-      const status = nft.run(context, text);
+      // libxtables, which it asks about iptables' targets, talks past the buffers.
+      const status = withoutStandardError(() => nft.run(context, text));
       const output = nft.output(context);
       const errors = nft.errors(context);
       if (status !== 0) throw new NftRefusal(errors, text);

@@ -2,6 +2,7 @@
  * The C library's calls that Node does not offer, through koffi. Each function throws a SystemError with the call's
  * name and errno; none of them is called from another thread than the main one.
  */
+import { closeSync, openSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import type { KoffiFunc } from 'koffi';
 import { Exit, Failure } from './failure';
@@ -104,3 +105,32 @@ export const recv = call<[fd: number, data: Buffer, length: number, flags: numbe
 export const syscallBuffer = call<[number: number, command: number, data: Buffer, length: number]>(
   'long syscall(long number, long command, uint8_t *data, unsigned long length)',
 );
+/** getsockname(2); `length` is four bytes, in and out. */
+export const getsockname = call<[fd: number, address: Buffer, length: Buffer]>(
+  'int getsockname(int fd, uint8_t *address, uint8_t *length)',
+);
+/** syscall(2) for a call that the C library does not wrap: number and three numbers. */
+export const syscallNumbers = call<[number: number, first: number, second: number, third: number]>(
+  'long syscall(long number, long first, long second, long third)',
+);
+/** dup(2). */
+const dup = call<[fd: number]>('int dup(int fd)');
+/** dup2(2). */
+const dup2 = call<[from: number, to: number]>('int dup2(int from, int to)');
+
+/**
+ * Runs `work` with standard error going nowhere, for C libraries that print to it on their own.
+ * @returns what `work` returns
+ */
+export function withoutStandardError<Result>(work: () => Result): Result {
+  const nowhere = openSync('/dev/null', 'w');
+  const kept = dup(2);
+  dup2(nowhere, 2);
+  try {
+    return work();
+  } finally {
+    dup2(kept, 2);
+    closeSync(kept);
+    closeSync(nowhere);
+  }
+}

@@ -15,10 +15,31 @@ export function frozenText(report: TargetReport): string {
 /** @returns what `off` says on standard output */
 export function thawedText(report: TargetReport): string {
   if (!report.changed) return `${name(report)} is not frozen\n`;
+  if (report.held) return `${name(report)} is thawed (${heldText(report.held)})\n`;
   const stopped = report.counters
     ? ` (stopped during the freeze: ${times(report.counters.in.packets, 'packet')} in, ${times(report.counters.out.packets, 'packet')} out)`
     : '';
-  return `${name(report)} is thawed${stopped}\n`;
+  return `${name(report)} is thawed${stopped}${kickedText(report)}\n`;
+}
+
+/** Nothing where nobody waited. */
+function kickedText({ kicked }: TargetReport): string {
+  if (!kicked) return '';
+  const { sockets, peers, corked, unreachable } = kicked;
+  const parts = [
+    sockets > 0 ? `${times(sockets, 'TCP socket')} kicked` : '',
+    peers > 0 ? `${times(peers, 'peer')} told to send again` : '',
+    corked > 0 ? `${corked} corked by their program and left alone` : '',
+    unreachable > 0 ? `${unreachable} out of reach` : '',
+  ].filter((part) => part !== '');
+  return parts.length === 0 ? '' : `; ${parts.join(', ')}`;
+}
+
+/** What became of the packets; "nothing lost" only where the kernel counted none. */
+function heldText({ in: incoming, out }: NonNullable<TargetReport['held']>): string {
+  const both = (what: keyof typeof out) => `${incoming[what]} in and ${out[what]} out`;
+  const lost = incoming.lost + out.lost === 0 ? 'nothing lost' : `LOST: ${both('lost')}`;
+  return `given back: ${both('released')}; ${lost}`;
 }
 
 /** @returns what `renew` says on standard output */
@@ -55,6 +76,12 @@ function statusBlock(report: TargetReport): string {
       'stopped',
       `in ${times(incoming.packets, 'packet')} (${bytes(incoming.bytes)}), out ${times(out.packets, 'packet')} (${bytes(out.bytes)})`,
     );
+  }
+  if (report.held) {
+    const { in: incoming, out } = report.held;
+    add('held', `in ${times(incoming.held, 'packet')}, out ${times(out.held, 'packet')}`);
+    if (incoming.released + out.released > 0) add('released', `in ${incoming.released}, out ${out.released}`);
+    add('lost', incoming.lost + out.lost === 0 ? 'nothing' : `in ${incoming.lost}, out ${out.lost}`);
   }
   if (report.since) add('since', `${report.since} (${since(report.since)} ago)`);
   if (report.by) add('by', `${shown(report.by.user)} (process ${report.by.pid})`);

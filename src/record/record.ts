@@ -32,8 +32,20 @@ export interface FreezeRecord {
   text: string;
   /** What the kernel must show, as the ruleset room defines it. */
   expected: unknown;
+  /** TCP's timers that were raised, with what they were before, as the tcp room defines it; null: none. */
+  timers: unknown;
   /** nf_tables' generation right after the freeze was verified; null before. */
   generation: number | null;
+  /** Mode steal: who keeps the packets. */
+  hold: HoldRecord | null;
+}
+
+/** What a record knows of a hold. */
+export interface HoldRecord {
+  queues: { in: number; out: number };
+  limit: number;
+  /** The keeper by process id and start; null until it is started. */
+  keeper: { pid: number; start: number } | null;
 }
 
 /** @returns the machine's monotonic clock in milliseconds, the same for all processes of one boot */
@@ -41,6 +53,9 @@ export const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_
 
 /** @returns the name that record and lock of a namespace share */
 export const stateName = ({ device, inode }: NamespaceId): string => `net-${device}-${inode}`;
+
+/** @returns the file in which a namespace's keeper leaves word of what it released at the end of a lease */
+export const wordFile = (directory: string, id: NamespaceId): string => join(directory, `${stateName(id)}.released`);
 
 const recordFile = (directory: string, id: NamespaceId): string => join(directory, `${stateName(id)}.json`);
 
@@ -119,7 +134,7 @@ export function listRecords(directory: string): FreezeRecord[] {
 function parseRecord(file: string): FreezeRecord | null {
   try {
     const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<FreezeRecord> | null;
-    return isRecord(value) ? value : null;
+    return isRecord(value) ? { ...value, timers: value.timers ?? null } : null;
   } catch {
     return null;
   }
@@ -139,20 +154,29 @@ function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
     isOrNull(value.leaseUntilMs, 'number') &&
     isOrNull(value.generation, 'number') &&
     isOrNull(value.reason, 'string') &&
+    isHold(value.hold) &&
     isExpectation(value.expected)
   );
+}
+
+function isHold(value: unknown): boolean {
+  if (value === null) return true;
+  if (typeof value !== 'object') return false;
+  const { queues, limit, keeper } = value as Partial<HoldRecord>;
+  const numbers = [queues?.in, queues?.out, limit, ...(keeper ? [keeper.pid, keeper.start] : [])];
+  return numbers.every(Number.isInteger);
 }
 
 const isOrNull = (value: unknown, type: 'string' | 'number'): boolean => value === null || typeof value === type;
 
 /** As much of the ruleset room's Expectation as a comparison would trip over. */
 function isExpectation(value: unknown): boolean {
-  const { objects, hooks, lease, listing } = (value ?? {}) as Record<string, unknown>;
+  const { objects, hooks, queues = [], lease, listing } = (value ?? {}) as Record<string, unknown>;
   const isText = (entry: unknown) => typeof entry === 'string';
   const isObject = (entry: { name?: unknown; json?: unknown } | null) => isText(entry?.name) && isText(entry?.json);
   return (
     isText(listing) &&
-    [objects, hooks, lease].every(Array.isArray) &&
+    [objects, hooks, queues, lease].every(Array.isArray) &&
     (objects as Array<{ name?: unknown } | null>).every(isObject) &&
     (lease as unknown[]).every(isText) &&
     (hooks as unknown[]).every((hook) => typeof hook === 'object' && hook !== null)

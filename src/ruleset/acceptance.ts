@@ -5,8 +5,10 @@
  */
 import type { NftDocument, NftObject } from '../nftables/json';
 import type { Hook } from '../nftables/kernel';
+import type { QueueRule } from '../nftables/queue-rules';
 import { quoted } from '../platform/text';
 import { freezingComment, type Mode } from './plan';
+import type { QueueNumbers } from './queue-numbers';
 
 export const tableName = 'netfreeze';
 /** The set whose elements are the freeze; see the design, section Ruleset. */
@@ -25,8 +27,8 @@ const changing = ['limit', 'quota', 'ct count', 'last', 'meter', 'set', 'map', '
 const leaving = ['accept', 'return', 'goto'];
 /** What else a rule may say; all other statements change packets, send them elsewhere, or log them. */
 const harmless = ['match', 'counter', 'accept', 'continue', 'return', 'jump', 'goto'];
-/** The verdict of the mode. */
-const stopping = ['drop'];
+/** The verdict of each mode; on a kernel without nft's queue the statement is iptables' NFQUEUE, which nft lists as xt. */
+const stopping: Record<Mode, readonly string[]> = { drop: ['drop'], steal: ['queue', 'xt'] };
 const families = 'inet|netdev|arp|bridge';
 
 /**
@@ -96,6 +98,23 @@ function topLevelCommands(text: string): string[] {
 }
 
 /**
+ * Looks at where a template for mode steal sends packets.
+ * @param rules the table's queues, as the kernel shows them
+ * @returns what is wrong with it, or null
+ */
+export function acceptQueues(rules: QueueRule[], numbers: QueueNumbers): string | null {
+  const wanted: Record<string, number> = { prerouting: numbers.in, output: numbers.out };
+  for (const { chain, number, total, flags } of rules) {
+    if (flags !== 0) return `a rule in chain "${chain}" queues with flags: what is not held must not pass`;
+    if (total !== 1) return `a rule in chain "${chain}" spreads packets over several queues: their order would be lost`;
+    const { [chain]: expected = numbers.in } = wanted;
+    if (number !== expected)
+      return `a rule in chain "${chain}" queues to ${number}, not to {{queueIn}} or {{queueOut}}`;
+  }
+  return null;
+}
+
+/**
  * Looks at what the kernel made of a template in the scratch namespace.
  * @param document the tables as nft lists them
  * @param hooks the base chains as the kernel shows them
@@ -128,7 +147,7 @@ export function acceptRehearsal(
   }
   const open = devices.find((device) => !hooks.some((hook) => closes(hook, device)));
   if (open !== undefined) return `it leaves the device ${quoted(open)} open, whose flowtable passes its chains by`;
-  return rulesObjection(document, hooks, freezingComment(mode, template));
+  return rulesObjection(document, hooks, mode, freezingComment(mode, template));
 }
 
 /** linux/netfilter.h: NF_NETDEV_INGRESS; a flowtable's own hook comes later than -500, or shortcuts.ts refuses it. */
@@ -146,7 +165,7 @@ function wantingLease(object: NftObject): string | null {
   return missing.length === 1 ? `its set "${leaseSet}" lacks ${missing[0]}` : null;
 }
 
-function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): string | null {
+function rulesObjection(document: NftDocument, hooks: Hook[], mode: Mode, comment: string): string | null {
   for (const object of document.nftables) {
     const [kind = '', value] = Object.entries(object)[0] ?? [];
     if (
@@ -168,9 +187,9 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
     if (statements.includes('vmap')) return `a rule in chain "${chain}" has a verdict map, which hides what it stops`;
     if (JSON.stringify(expr).includes('"numgen"'))
       return `a rule in chain "${chain}" counts packets to choose among them`;
-    const other = statements.find((statement) => !harmless.includes(statement) && !stopping.includes(statement));
+    const other = statements.find((statement) => !harmless.includes(statement) && !stopping[mode].includes(statement));
     if (other !== undefined) return `a rule in chain "${chain}" has a "${other}", which has no place in a freeze`;
-    const stops = statements.find((statement) => stopping.includes(statement));
+    const stops = statements.find((statement) => stopping[mode].includes(statement));
     if (stops && !expr.some(asksLease)) {
       return `a rule in chain "${chain}" says ${stops} without asking "@${leaseSet}": it would not end with the lease`;
     }
@@ -181,7 +200,7 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
       return `the freezing rule in chain "${chain}" must have the comment {{comment}}`;
   }
   const open = hooks.find(
-    ({ family, chain }) => !document.nftables.some((object) => freezes(object, family, chain, comment)),
+    ({ family, chain }) => !document.nftables.some((object) => freezes(object, family, chain, mode, comment)),
   );
   return open ? `its chain "${open.chain}" in table ${open.family} ${tableName} has no freezing rule` : null;
 }
@@ -189,14 +208,14 @@ function rulesObjection(document: NftDocument, hooks: Hook[], comment: string): 
 const isTimed = ({ name, flags }: { name?: string; flags?: unknown }): boolean =>
   name !== leaseSet && JSON.stringify(flags ?? []).includes('timeout');
 
-function freezes(object: NftObject, family: string, chain: string, comment: string): boolean {
+function freezes(object: NftObject, family: string, chain: string, mode: Mode, comment: string): boolean {
   if (!('rule' in object)) return false;
   const rule = object.rule as { family?: string; chain?: string; comment?: string; expr?: object[] };
   if (rule.family !== family || rule.chain !== chain || rule.comment !== comment) return false;
   const statements = rule.expr?.map((statement) => Object.keys(statement)[0] ?? '') ?? [];
   // The lease is the one thing that a freezing rule asks: another match would let packets pass.
   const asks = statements.filter((statement) => statement === 'match').length;
-  return asks === 1 && statements.some((statement) => stopping.includes(statement));
+  return asks === 1 && statements.some((statement) => stopping[mode].includes(statement));
 }
 
 /** `meta nfproto @lease`, or another key of the set in a table of another family; `!=` would freeze at the lease's end. */

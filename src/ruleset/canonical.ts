@@ -4,6 +4,7 @@
  */
 import type { NftDocument } from '../nftables/json';
 import type { Hook } from '../nftables/kernel';
+import type { QueueRule } from '../nftables/queue-rules';
 import { leaseSet } from './acceptance';
 
 /** What the kernel must show: kept in the record, compared with what it shows later. */
@@ -12,6 +13,8 @@ export interface Expectation {
   objects: CanonicalObject[];
   /** The base chains with their hooks, priorities, policies and devices. */
   hooks: Hook[];
+  /** Where packets are queued, with the numbers that listings leave out. */
+  queues: QueueRule[];
   /** The lease set's elements in nft's language, as `inet ipv4`: all of them are there while a freeze is in force. */
   lease: string[];
   /** nft's own listing, for people, and for going back to it. */
@@ -30,7 +33,7 @@ export interface Difference {
 }
 
 /** @returns the canonical form of what nft listed and the kernel showed */
-export function canonical(document: NftDocument, hooks: Hook[], listing: string): Expectation {
+export function canonical(document: NftDocument, hooks: Hook[], queues: QueueRule[], listing: string): Expectation {
   const ruleNumbers = new Map<string, number>();
   const objects: CanonicalObject[] = [];
   const lease: string[] = [];
@@ -49,7 +52,7 @@ export function canonical(document: NftDocument, hooks: Hook[], listing: string)
     objects.push({ name, json: JSON.stringify(sortKeys(stable(kind, fields))) });
   }
   objects.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  return { objects, hooks, lease: lease.sort(), listing };
+  return { objects, hooks, queues, lease: lease.sort(), listing };
 }
 
 /** A set's element is a value, or `{"elem": {"val": …, "timeout": …}}`. */
@@ -114,7 +117,7 @@ export function shape({ objects, hooks }: Expectation): Expectation {
       const { elem: _elements, ...fields } = JSON.parse(json) as Record<string, unknown>;
       return { name, json: JSON.stringify(fields) };
     });
-  return { objects: frame, hooks, lease: [], listing: '' };
+  return { objects: frame, hooks, queues: [], lease: [], listing: '' };
 }
 
 /** @returns how the kernel differs from what is expected; empty when it does not */
@@ -123,8 +126,18 @@ export function differences(expected: Expectation, actual: Expectation): Differe
     expected.objects.map(({ name, json }) => [name, json]),
     actual.objects.map(({ name, json }) => [name, json]),
   );
-  return found.concat(compare(hookEntries(expected.hooks), hookEntries(actual.hooks)));
+  return found.concat(
+    compare(hookEntries(expected.hooks), hookEntries(actual.hooks)),
+    compare(queueEntries(expected.queues), queueEntries(actual.queues)),
+  );
 }
+
+/** A record of a freeze in mode drop may have been written without them. */
+const queueEntries = (queues: QueueRule[] | undefined): Array<[string, string]> =>
+  (queues ?? []).map((rule, index) => [
+    `queue ${index + 1} of chain ${rule.family} ${rule.table} ${rule.chain}`,
+    JSON.stringify(sortKeys(rule)),
+  ]);
 
 const hookEntries = (hooks: Hook[]): Array<[string, string]> =>
   hooks.map((hook) => [`hook of chain ${hook.family} ${hook.table} ${hook.chain}`, JSON.stringify(sortKeys(hook))]);

@@ -4,8 +4,14 @@
 import { Exit, Failure } from '../platform/failure';
 import { quoted } from '../platform/text';
 import { type Duration, durationText } from './duration';
+import type { QueueNumbers } from './queue-numbers';
 
-export type Mode = 'drop';
+export const modes = ['drop', 'steal'] as const;
+export type Mode = (typeof modes)[number];
+
+/** The packets that a direction's queue holds unless told otherwise: a small machine can afford them (netfreeze(8)). */
+export const defaultHoldLimit = 16_384;
+const largestHoldLimit = 500_000;
 
 /** A remote end that stays reachable. Without protocol every protocol, without port every port. */
 export interface Allowed {
@@ -33,7 +39,14 @@ export interface Plan {
   allow: Allowed[];
   marks: number[];
   devices: ClosedDevice[];
+  /** Mode steal: the queue that takes each direction's packets. */
+  queues: QueueNumbers;
+  /** Mode steal: how many packets each queue holds. */
+  holdLimit: number;
 }
+
+/** What each namespace has of its own; the rest of a plan is what the user asked for. */
+export type Asked = Omit<Plan, 'devices' | 'queues'>;
 
 /** What a template can use; templates/drop.nft.hbs describes each. */
 export interface TemplateValues {
@@ -44,6 +57,8 @@ export interface TemplateValues {
   allow: Allowed[];
   closesDevices: boolean;
   devices: ClosedDevice[];
+  queueIn: number;
+  queueOut: number;
 }
 
 /** @returns the plan in the form that templates use */
@@ -56,6 +71,8 @@ export function templateValues(plan: Plan): TemplateValues {
     allow: plan.allow,
     closesDevices: plan.devices.length > 0,
     devices: plan.devices,
+    queueIn: plan.queues.in,
+    queueOut: plan.queues.out,
   };
 }
 
@@ -67,7 +84,7 @@ export const freezingComment = (mode: Mode, template: string): string => `netfre
  * @returns mode and template; null for any other comment
  */
 export function readFreezingComment(comment: string): { mode: Mode; template: string } | null {
-  const [, mode, template] = /^netfreeze\/1 (drop) ([A-Za-z][A-Za-z0-9_-]*)$/.exec(comment) ?? [];
+  const [, mode, template] = /^netfreeze\/1 (drop|steal) ([A-Za-z][A-Za-z0-9_-]*)$/.exec(comment) ?? [];
   return mode && template ? { mode: mode as Mode, template } : null;
 }
 
@@ -118,6 +135,18 @@ export function parseMark(text: string): number {
   if (mark >= 1 && mark <= 0xffffffff) return mark;
   throw new Failure('bad-mark', Exit.usage, `--allow-mark ${quoted(text)}: not a packet mark`, {
     suggestions: ['write a number from 1 to 4294967295, such as 0xC114'],
+  });
+}
+
+/**
+ * Reads how many packets each direction may hold.
+ * @throws Failure `bad-hold-limit`
+ */
+export function parseHoldLimit(text: string): number {
+  const limit = /^[0-9]{1,7}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= largestHoldLimit) return limit;
+  throw new Failure('bad-hold-limit', Exit.usage, `--hold-limit ${quoted(text)}: not a number of packets`, {
+    suggestions: [`write a number from 1 to ${largestHoldLimit}; netfreeze(8) says what memory that takes`],
   });
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import drop from '../../templates/drop.nft.hbs';
+import steal from '../../templates/steal.nft.hbs';
 import { Exit, Failure } from '../platform/failure';
 import { quoted } from '../platform/text';
 import { acceptText } from './acceptance';
@@ -16,7 +17,7 @@ export interface Template {
   fill(values: TemplateValues): string;
 }
 
-const builtin: Record<string, (values: TemplateValues) => string> = { drop };
+const builtin: Record<string, (values: TemplateValues) => string> = { drop, steal };
 
 /** The names of the templates that come with netfreeze. */
 export const builtinTemplates: readonly string[] = Object.keys(builtin);
@@ -66,7 +67,7 @@ async function compileFile(path: string): Promise<Template> {
 
 /** What a template may name; conditions on other names would be false without a word, strict or not. */
 const names = new Set<string>([
-  ...['comment', 'timeout', 'keepLoopback', 'marks', 'allow', 'closesDevices', 'devices'],
+  ...['comment', 'timeout', 'keepLoopback', 'marks', 'allow', 'closesDevices', 'devices', 'queueIn', 'queueOut'],
   ...['family', 'address', 'protocol', 'port', 'name', 'chain'],
   ...['if', 'unless', 'each', 'else', '@index', '@first', '@last'],
 ]);

@@ -16,6 +16,8 @@ export interface Target {
   /** The name in full, `netns:web`. */
   name: string;
   namespace: Namespace;
+  /** The file by which it was found. */
+  file: string;
   /** @returns whether the name still stands for the pinned namespace */
   stillThere(): boolean;
 }
@@ -31,6 +33,7 @@ export function resolve(text: string): Target {
   return {
     name: `${kind.prefix}:${name}`,
     namespace,
+    file,
     stillThere() {
       try {
         const { dev, ino } = statSync(file);

@@ -14,15 +14,18 @@ import { type Engine, NftRefusal, type Session } from '../../src/nftables/engine
 import { libnftables } from '../../src/nftables/libnftables';
 import { nftProgram } from '../../src/nftables/nft-program';
 import { parseDuration } from '../../src/ruleset/duration';
+import { defaultHoldLimit } from '../../src/ruleset/plan';
 import { loadTemplate } from '../../src/ruleset/template';
 import { describeEngines } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { type Lab, useLabs } from './rig/lab';
+import { expectExit } from './rig/netfreeze';
+import { connection } from './rig/sockets';
 
 /** What an engine does otherwise than it should, in the target's namespace only: never in the rehearsal's. */
 type Fault = (session: Session) => Partial<Session>;
 
-async function request(lease: string | null = null): Promise<FreezeRequest> {
+async function request(lease: string | null = null, holdTimers = false): Promise<FreezeRequest> {
   const plan = {
     mode: 'drop' as const,
     template: 'drop',
@@ -30,8 +33,16 @@ async function request(lease: string | null = null): Promise<FreezeRequest> {
     loopback: 'freeze' as const,
     allow: [],
     marks: [],
+    holdLimit: defaultHoldLimit,
   };
-  return { plan, template: await loadTemplate('drop'), reason: null, allowHost: false, dryRun: false };
+  return {
+    plan,
+    template: await loadTemplate('drop'),
+    reason: null,
+    allowHost: false,
+    holdTimers,
+    dryRun: false,
+  };
 }
 
 describeEngines('roll-back', (name) => {
@@ -285,6 +296,30 @@ describeEngines('roll-back', (name) => {
     }
   });
 
+  test("TCP's timers are put back, but for those of an earlier freeze that stands again", async () => {
+    const lab = await makeLab();
+    const settings = () => lab.run('box', 'sh', '-c', 'cd /proc/sys/net/ipv4 && cat tcp_retries2 tcp_orphan_retries');
+    const { box } = await connection(lab, { port: 7400, set: { TCP_USER_TIMEOUT: 2000 } });
+    const fault = await machineWith(lab, afterLoading(lab, 'insert rule inet netfreeze output accept'));
+    expect((await freeze([lab.box], await request(null, true), fault)).failure).toMatchObject({ code: 'not-verified' });
+    expect(await settings()).toBe('15\n0\n');
+    expect(await box.get('TCP_USER_TIMEOUT')).toBe(2000);
+    expect(records(lab)).toEqual([]);
+
+    await lab.freeze('--hold-timers');
+    // Changed by somebody: the next freeze raises it as well, and its roll-back puts that back.
+    await lab.run('box', 'sh', '-c', 'echo 7 >/proc/sys/net/ipv4/tcp_orphan_retries');
+    expect((await freeze([lab.box], await request('60s', true), fault)).failure).toMatchObject({
+      code: 'not-verified',
+    });
+    expectExit(await lab.netfreeze('verify', lab.box), 0);
+    expect(await settings()).toBe('255\n7\n');
+    expect(await box.get('TCP_USER_TIMEOUT')).toBe(0x7fffffff);
+    await lab.thaw();
+    expect(await settings()).toBe('15\n7\n');
+    expect(await box.get('TCP_USER_TIMEOUT')).toBe(2000);
+  });
+
   test('the record is lost: off and verify work from the kernel, and say so', async () => {
     const lab = await busyLab();
     await lab.freeze();
@@ -292,7 +327,11 @@ describeEngines('roll-back', (name) => {
     const verified = await lab.netfreeze('verify', lab.box);
     expect(verified).toMatchObject({ exit: 0 });
     expect(verified.stderr).toMatch(/no record/);
-    const { failure, targets } = await thaw([lab.box], { stateDirectory: lab.stateDir, engine: realEngine });
+    const { failure, targets } = await thaw(
+      [lab.box],
+      { discard: false, kick: { sockets: true, peers: false } },
+      { stateDirectory: lab.stateDir, engine: realEngine },
+    );
     expect(failure).toBeNull();
     expect(targets).toMatchObject([{ state: 'thawed', changed: true, notes: ['there was no record of this freeze'] }]);
     expect(await lab.nft('box', 'list tables')).toBe('table inet theirs\n');

@@ -36,7 +36,7 @@ import {
 fc.configureGlobal({ seed: 1 });
 
 const expectation = (document: NftDocument, hooks: readonly Hook[] = wholeHooks, listing = ''): Expectation =>
-  canonical(document, [...hooks], listing);
+  canonical(document, [...hooks], [], listing);
 const whole = expectation(listed(...wholeFreeze, set()));
 const withSet = (replace: (object: Listed) => Listed | Listed[] | null): Expectation =>
   expectation(listed(...[...wholeFreeze, set()].flatMap<Listed>((object) => replace(structuredClone(object)) ?? [])));
@@ -67,6 +67,7 @@ describe('the canonical form', () => {
     const form = canonical(
       listed(...wholeFreeze.map((object) => (is(object, 'set') ? leaseSet({ elem }) : object)), netdev),
       [...wholeHooks],
+      [],
       'a listing',
     );
     expect(form).toMatchObject({
@@ -82,7 +83,7 @@ describe('the canonical form', () => {
   });
 
   test('of nothing is empty', () => {
-    expect(canonical(listed(), [], '')).toEqual({ objects: [], hooks: [], lease: [], listing: '' });
+    expect(canonical(listed(), [], [], '')).toEqual({ objects: [], hooks: [], queues: [], lease: [], listing: '' });
   });
 });
 

@@ -39,11 +39,15 @@ type Prepared = Message[] | { code: string } | (() => Message[]);
 /** @returns a socket whose answers are prepared by request; what is not prepared has none */
 export function fakeNetlink(answers: Record<number, Prepared>): NetlinkSocket & { asked: Asked[] } {
   const asked: Asked[] = [];
+  const changes = () => {
+    throw new Error('nothing is changed by reading');
+  };
   return {
+    fd: -1,
     asked,
-    request() {
-      throw new Error('nothing is changed by reading');
-    },
+    request: changes,
+    batch: changes,
+    post: changes,
     dump(request: Request) {
       const [sent] = [...messages(request(7))];
       if (!sent) throw new Error('no whole message was sent');

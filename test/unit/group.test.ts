@@ -47,7 +47,7 @@ function isOpen(fd: number): boolean {
 function target(name: string, inode: number): Target {
   const fd = openSync('/dev/null', 'r');
   opened.push(fd);
-  return { name, namespace: { fd, device: 4, inode }, stillThere: () => true };
+  return { name, namespace: { fd, device: 4, inode }, file: '', stillThere: () => true };
 }
 
 const found = (name: string, inode: number) => ({ name, target: target(`netns:${name}`, inode), failure: null });

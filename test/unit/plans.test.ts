@@ -442,6 +442,8 @@ describe('the values of a template', () => {
       allow: [],
       closesDevices: false,
       devices: [],
+      queueIn: 61450,
+      queueOut: 61451,
     });
   });
 
@@ -457,6 +459,8 @@ describe('the values of a template', () => {
         allow,
         marks: [7, 0xc114, 7],
         devices,
+        queues: { in: 5, out: 6 },
+        holdLimit: 100,
       }),
     ).toEqual({
       comment: 'netfreeze/1 drop mine',
@@ -466,6 +470,8 @@ describe('the values of a template', () => {
       allow,
       closesDevices: true,
       devices,
+      queueIn: 5,
+      queueOut: 6,
     });
   });
 });

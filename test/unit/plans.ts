@@ -1,6 +1,7 @@
 /** The plans whose rulesets are kept as golden files: golden/NAME.nft, and golden/NAME.listing as nft shows it. */
 import type { Duration } from '../../src/ruleset/duration';
-import { closedDevices, type Plan, parseAllowed, parseMark } from '../../src/ruleset/plan';
+import { closedDevices, defaultHoldLimit, type Plan, parseAllowed, parseMark } from '../../src/ruleset/plan';
+import { defaultNumbers } from '../../src/ruleset/queue-numbers';
 
 /** An endless freeze of everything: what `netfreeze on web` asks for. */
 export const endless: Plan = {
@@ -11,6 +12,8 @@ export const endless: Plan = {
   allow: [],
   marks: [],
   devices: [],
+  queues: defaultNumbers,
+  holdLimit: defaultHoldLimit,
 };
 
 const allow = (...texts: string[]): Pick<Plan, 'allow'> => ({ allow: texts.flatMap(parseAllowed) });
@@ -29,6 +32,17 @@ export const plans: Record<string, Plan> = {
     ...allow('10.0.0.7:443', '10.0.0.7:53/udp', '[fd00::1]:443/tcp', '[fd00::]:53', '10.0.0.0/8:65535/tcp'),
   },
   devices: { ...endless, ...lease(300_000), devices: closedDevices(['eth1', 'eth0.100', 'eth1', 'wan@0_x-y']) },
+  steal: { ...endless, mode: 'steal', template: 'steal' },
+  'steal-everything': {
+    ...endless,
+    mode: 'steal',
+    template: 'steal',
+    ...lease(7_200_000),
+    ...allow('10.0.0.7', 'fd00::/64', '192.0.2.9:22/tcp', '[2001:db8::9]:22'),
+    loopback: 'keep',
+    marks: [parseMark('0xC114')],
+    queues: { in: 7, out: 8 },
+  },
   everything: {
     ...endless,
     ...lease(7_200_000),

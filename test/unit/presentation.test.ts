@@ -225,6 +225,13 @@ describe('reports for people', () => {
     expect(thawedText(thawed)).toBe('netns:web is thawed (stopped during the freeze: 1 packet in, 20 packets out)\n');
     expect(thawedText({ ...thawed, counters: null })).toBe('netns:web is thawed\n');
     expect(thawedText({ ...empty, verified: true })).toBe('netns:web is not frozen\n');
+    const kicked = (sockets: number, peers: number, corked: number, unreachable: number) =>
+      thawedText({ ...thawed, counters: null, kicked: { sockets, peers, corked, unreachable } });
+    expect(kicked(0, 0, 0, 0)).toBe('netns:web is thawed\n');
+    expect(kicked(1, 0, 0, 0)).toBe('netns:web is thawed; 1 TCP socket kicked\n');
+    expect(kicked(2, 3, 4, 5)).toBe(
+      'netns:web is thawed; 2 TCP sockets kicked, 3 peers told to send again, 4 corked by their program and left alone, 5 out of reach\n',
+    );
   });
 
   test('renew', () => {
@@ -380,6 +387,7 @@ const target = members(
     verified: flag,
     counters: or(isNull, members({ in: count, out: count })),
     held: isNull,
+    kicked: or(isNull, members({ sockets: whole, corked: whole, unreachable: whole, peers: whole })),
     timings: or(isNull, members({ renderMs: number, rehearseMs: number, applyMs: number, verifyMs: number })),
   },
   {
@@ -403,6 +411,10 @@ describe('the JSON of the contract', () => {
     ['an empty report', { targets: [empty], failure: null }],
     ['no namespace', { targets: [emptyReport('web', null)], failure }],
     ['a dry run', { targets: [{ ...empty, timings, wouldChange: ['+ a'] }], failure: null }],
+    [
+      'a thaw with a kick',
+      { targets: [{ ...empty, kicked: { sockets: 3, corked: 1, unreachable: 0, peers: 2 } }], failure: null },
+    ],
     ['a failure', { targets: [{ ...empty, state: 'failed', error: reportedError(failure) }], failure }],
     ['several', { targets: [frozen, { ...frozen, state: 'drifted' }, { ...empty, state: 'thawed' }], failure }],
     ['names that mean harm', { targets: hostileTexts.map((name) => ({ ...empty, target: name })), failure: null }],

@@ -7,6 +7,7 @@ import { NftRefusal } from '../../src/nftables/engine';
 import { failureOf } from './failures';
 import { answer, fakeNetlink, GET, u32, u64 } from './fake-netlink';
 
+const noState = { stateDirectory: '/nonexistent' };
 const ours = stringAttribute(1, 'netfreeze');
 const table = answer('inet', ours);
 const commented = (text: string) =>
@@ -112,13 +113,13 @@ describe('going back to nothing', () => {
 
   test('where nothing stands, nothing is done', async () => {
     const load = jest.fn();
-    expect(await rollBack(siteWith({}, load), 'netns:web', null)).toBe('no freeze stands, as before');
+    expect(await rollBack(siteWith({}, load), 'netns:web', null, noState)).toBe('no freeze stands, as before');
     expect(load).not.toHaveBeenCalled();
   });
 
   test('our tables are deleted in one transaction, nobody else’s', async () => {
     const { site, loaded } = withTables((_, remove) => remove());
-    expect(await rollBack(site, 'netns:web', null)).toBe('no freeze stands, as before');
+    expect(await rollBack(site, 'netns:web', null, noState)).toBe('no freeze stands, as before');
     // The lease first: the hooks of a table go one by one, and each drops until it is gone.
     expect(loaded).toEqual([
       'flush set inet netfreeze lease\nflush set netdev netfreeze lease\n' +
@@ -128,7 +129,7 @@ describe('going back to nothing', () => {
 
   test('tables that still stand need a person', async () => {
     const { site } = withTables(() => {});
-    const failure = await failureOf(() => rollBack(site, 'netns:web', null));
+    const failure = await failureOf(() => rollBack(site, 'netns:web', null, noState));
     expect(failure).toMatchObject({ code: 'rollback-failed', exit: 7 });
     expect(failure.message).toContain('table inet netfreeze, netdev netfreeze still stands');
     expect(failure.suggestions.join()).toContain('netfreeze off netns:web');
@@ -138,7 +139,7 @@ describe('going back to nothing', () => {
     const { site } = withTables((text) => {
       throw new NftRefusal('Error: Device or resource busy', text);
     });
-    const failure = await failureOf(() => rollBack(site, 'netns:web', null));
+    const failure = await failureOf(() => rollBack(site, 'netns:web', null, noState));
     expect(failure).toMatchObject({ code: 'rollback-failed', exit: 7 });
     expect(failure.message).toContain('Device or resource busy');
     expect(failure.cause).toBeInstanceOf(NftRefusal);
@@ -146,10 +147,10 @@ describe('going back to nothing', () => {
 
   test('an earlier freeze whose lease has ended meanwhile is not brought back', async () => {
     const { site, loaded } = withTables((_, remove) => remove());
-    const state = { objects: [], hooks: [], lease: [], listing: '' };
+    const state = { objects: [], hooks: [], queues: [], lease: [], listing: '' };
     const lease = { state: 'running', timeoutMs: 1000, expiresMs: 500 } as const;
-    const before = { state, lease, at: performance.now() - 5000 };
-    expect(await rollBack(site, 'netns:web', before)).toBe('thawed: the earlier freeze had come to its end');
+    const before = { state, lease, recording: null, at: performance.now() - 5000 };
+    expect(await rollBack(site, 'netns:web', before, noState)).toBe('thawed: the earlier freeze had come to its end');
     expect(loaded).toHaveLength(1);
   });
 });

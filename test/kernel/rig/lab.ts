@@ -159,6 +159,8 @@ const link = (outer: string, box: string, device: string, index: number) =>
 const setUp = `
 for dad in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >"$dad"; done
 for ask in /proc/sys/net/ipv6/conf/*/router_solicitations; do echo 0 >"$ask"; done
+# Memberships are reported at once and not some time in the next second, in the middle of a test that counts.
+for report in /proc/sys/net/ipv6/conf/*/mldv[12]_unsolicited_report_interval; do echo 1 >"$report"; done
 if [ "$1" = box ]; then
   echo 1 >/proc/sys/net/ipv4/ip_forward
   echo 1 >/proc/sys/net/ipv6/conf/all/forwarding

@@ -31,7 +31,16 @@ export interface TargetReport {
   lease: { expiresInMs: number } | null;
   verified: boolean;
   counters: { in: Count; out: Count };
+  held: { in: Ledger; out: Ledger } | null;
+  kicked: { sockets: number; corked: number; unreachable: number; peers: number } | null;
+  notes: string[];
   error?: ReportedError;
+}
+
+interface Ledger {
+  held: number;
+  released: number;
+  lost: number;
 }
 
 interface Count {

@@ -1,0 +1,166 @@
+/**
+ * Mode steal: the queues are bound and their keeper runs before the first packet is queued. A freeze that replaces another
+ * takes its socket over, so that what is held stays held.
+ */
+
+import { endKeepers, findHold, ownerOf, queuesOf } from '../hold/hold';
+import { endKeeper, forgetWord, type Keeper, startKeeper } from '../hold/keeper';
+import { bindQueues, type QueueSocket } from '../hold/queue';
+import { Exit, Failure } from '../platform/failure';
+import { isErrno } from '../platform/libc';
+import { startOf } from '../platform/process';
+import { type FreezeRecord, type HoldRecord, stateName, wordFile } from '../record/record';
+import type { Opened } from './group';
+import type { Machine, Site } from './machine';
+import { numbersIn } from './queues';
+import type { Standing } from './standing';
+import type { Work } from './work';
+
+/** Binds the queues, or takes over those of the freeze that stands, and starts the keeper. */
+export function hold(target: Work, { stateDirectory }: Machine): void {
+  if (target.done || target.plan.mode !== 'steal') return;
+  const { site, name, plan } = target;
+  const state = stateName(site.namespace);
+  const word = wordFile(stateDirectory, site.namespace);
+  const earlier = findHold(site.namespace, state, plan.queues, target.record?.hold?.keeper);
+  if (earlier && !earlier.socket) throw socketForbidden(name);
+  if (!earlier) {
+    // A keeper that is not bound to the queues keeps nothing: it was left behind.
+    endKeepers(state);
+    forgetWord(word);
+  }
+  earlier?.socket?.limit(plan.queues, plan.holdLimit);
+  const socket = earlier?.socket ?? bind(target);
+  try {
+    const keeper = startKeeper({
+      target: name,
+      state,
+      namespace: site.namespace,
+      anchor: target.file,
+      numbers: plan.queues,
+      socket,
+      leaseMs: plan.lease,
+      wordFile: word,
+    });
+    target.holding = { socket, keeper, earlier: earlier?.keeper ?? null };
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+function bind({ site, name, plan }: Work): QueueSocket {
+  try {
+    return bindQueues(site.namespace, plan.queues, plan.holdLimit);
+  } catch (cause) {
+    if (!isErrno(cause, 'EBUSY', 'EPERM')) throw cause;
+    const { in: incoming, out } = plan.queues;
+    throw new Failure(
+      'queue-taken',
+      Exit.verificationFailed,
+      `${name}: queue ${incoming} or ${out} was taken by another program meanwhile: ${cause}`,
+      { suggestions: ['try again: other numbers are chosen'], cause },
+    );
+  }
+}
+
+/** A keeper on its way to another one's place. */
+interface Handover {
+  keeper: Keeper;
+  /** The new one is told when the lease ends, and the old one goes. */
+  finish(leaseLeftMs: number | null): Promise<void>;
+  /** The old one stays. */
+  undo(): void;
+}
+
+/**
+ * Starts a keeper that takes the place of the one that keeps a frozen target's packets, for a lease of another length.
+ * @throws Failure `socket-forbidden`
+ */
+export function handOver(
+  { site, name, file }: Opened,
+  record: FreezeRecord | null,
+  leaseMs: number | null,
+  { stateDirectory }: Machine,
+): Handover | null {
+  const numbers = numbersIn(site);
+  const state = stateName(site.namespace);
+  const earlier = numbers && findHold(site.namespace, state, numbers, record?.hold?.keeper);
+  if (!earlier) return null;
+  if (!earlier.socket) throw socketForbidden(name);
+  const { socket } = earlier;
+  const keeper = startKeeper({
+    target: name,
+    state,
+    namespace: site.namespace,
+    anchor: file,
+    numbers,
+    socket,
+    leaseMs,
+    wordFile: wordFile(stateDirectory, site.namespace),
+  });
+  return {
+    keeper: { pid: keeper.pid, start: keeper.start },
+    async finish(leaseLeftMs) {
+      await keeper.tell(leaseLeftMs);
+      endKeeper(earlier.keeper);
+      socket.close();
+    },
+    undo() {
+      keeper.end();
+      socket.close();
+    },
+  };
+}
+
+/** @returns how the hold is not what it must be, in words; null when the packets are in our keeper's hands */
+export function holdObjection({ site, holding, plan }: Work): string | null {
+  if (!holding) return null;
+  const queues = queuesOf(site.namespace, plan.queues);
+  if (startOf(holding.keeper.pid) !== holding.keeper.start) return 'the keeper of the queues has ended';
+  if (ownerOf(queues) !== holding.socket.port) return 'the queues are not bound to the keeper’s socket';
+  return null;
+}
+
+const socketForbidden = (name: string) =>
+  new Failure('socket-forbidden', Exit.unsupported, `${name}: the kernel lets nobody take over what is held`, {
+    suggestions: ['kernel.yama.ptrace_scope 3 forbids it', `thaw first: netfreeze off ${name}`],
+  });
+
+/** What a record says of a hold. */
+export function holdRecord({ holding, plan, record }: Work): HoldRecord | null {
+  if (plan.mode !== 'steal') return null;
+  const known = holding ? { pid: holding.keeper.pid, start: holding.keeper.start } : (record?.hold?.keeper ?? null);
+  return { queues: plan.queues, limit: plan.holdLimit, keeper: known };
+}
+
+/** The freeze is proven: the keeper is told when it ends, and an earlier one goes. */
+export async function settleHold({ holding, standing }: Work): Promise<void> {
+  if (!holding) return;
+  await holding.keeper.tell(standing?.lease.state === 'running' ? standing.lease.expiresMs : null);
+  if (holding.earlier) endKeeper(holding.earlier);
+  holding.socket.close();
+}
+
+/** The freeze is undone: what it has started goes, and what stood before keeps its keeper. */
+export function undoHold(target: Work): void {
+  target.holding?.keeper.end();
+  target.holding?.socket.close();
+  target.holding = null;
+}
+
+/**
+ * Looks whether what is held is still in our hands.
+ * @returns in words what is wrong; null when nothing is, or the freeze holds nothing
+ */
+export function holdDrift(site: Site, standing: Standing, record: FreezeRecord | null): string | null {
+  if (standing.freezing?.mode !== 'steal') return null;
+  const numbers = numbersIn(site);
+  if (!numbers) return null;
+  const queues = queuesOf(site.namespace, numbers);
+  const found = findHold(site.namespace, stateName(site.namespace), numbers, record?.hold?.keeper);
+  found?.close();
+  if (found) return null;
+  if (!queues.in && !queues.out) return 'its keeper is gone: packets are dropped, and what was held is lost';
+  return `its queues ${numbers.in} and ${numbers.out} are bound to another program, which can let packets pass`;
+}

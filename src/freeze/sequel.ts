@@ -1,0 +1,100 @@
+/**
+ * What follows when the tables are gone: TCP is kicked, its timers are put back, the record is removed. Targets of one
+ * thaw may talk to each other; so with several, all of this waits until the last of them is thawed.
+ */
+import { type Namespace, pin, release, sameNamespace } from '../namespace/namespace';
+import { withLocks } from '../record/lock';
+import { type FreezeRecord, readRecord, removeRecord } from '../record/record';
+import type { Kicked, KickPlan } from '../tcp/kick';
+import type { Opened } from './group';
+import { kick } from './kick';
+import type { Machine } from './machine';
+import { asFailure, type Operation } from './report';
+import { releaseAfterThaw, timersOf } from './timers';
+
+/** What follows the thaw of one target. */
+export interface Thawed {
+  kicked: Kicked | null;
+  notes: string[];
+}
+
+export interface Sequel {
+  /** Does for a target what follows its thaw, or puts it off; its lock is held. */
+  follow(target: Opened, plan: KickPlan | null, record: FreezeRecord | null): Promise<Thawed>;
+  /** Does what was put off, and reports it with the rest. */
+  finish(operation: Operation): Promise<Operation>;
+}
+
+/** A target whose sequel was put off. */
+interface Pending {
+  name: string;
+  namespace: Namespace;
+  plan: KickPlan | null;
+  hasTimers: boolean;
+}
+
+/** @param several whether more than one target is thawed */
+export function openSequel({ stateDirectory }: Machine, several: boolean): Sequel {
+  const pending: Pending[] = [];
+
+  /** @param record as it stands now */
+  async function settle(namespace: Namespace, record: FreezeRecord | null): Promise<string[]> {
+    const notes = await releaseAfterThaw(namespace, timersOf(record));
+    return [...notes, ...noting(() => removeRecord(stateDirectory, namespace))];
+  }
+
+  async function finishOne({ name, namespace, hasTimers }: Pending): Promise<string[]> {
+    if (!hasTimers) return [];
+    try {
+      return await withLocks(stateDirectory, [{ name, device: namespace.device, inode: namespace.inode }], async () => {
+        // Whoever has frozen it again since has taken the timers over.
+        const record = readRecord(stateDirectory, namespace);
+        return record?.phase === 'thawing' ? settle(namespace, record) : [];
+      });
+    } catch (error) {
+      return [`TCP's timers are put back by the next netfreeze command: ${asFailure(error).message}`];
+    }
+  }
+
+  return {
+    async follow({ name, site }, plan, record) {
+      if (!several) {
+        const notes: string[] = [];
+        const kicked = await kick(plan, notes);
+        return { kicked, notes: [...notes, ...(await settle(site.namespace, record))] };
+      }
+      const hasTimers = timersOf(record) !== null;
+      // The site is closed before the sequel; it has a descriptor of its own.
+      const namespace = pin(`/proc/self/fd/${site.namespace.fd}`);
+      pending.push({ name, namespace, plan: plan && { ...plan, namespace }, hasTimers });
+      return { kicked: null, notes: hasTimers ? [] : noting(() => removeRecord(stateDirectory, namespace)) };
+    },
+    async finish(operation) {
+      const done: Array<Thawed & { namespace: Namespace }> = [];
+      try {
+        for (const { namespace, plan } of pending) {
+          const notes: string[] = [];
+          done.push({ namespace, kicked: await kick(plan, notes), notes });
+        }
+        for (const [at, one] of pending.entries()) done[at]?.notes.push(...(await finishOne(one)));
+      } finally {
+        for (const { namespace } of pending) release(namespace);
+      }
+      const targets = operation.targets.map((report) => {
+        const own = done.find(({ namespace }) => report.namespace && sameNamespace(namespace, report.namespace));
+        return own ? { ...report, kicked: own.kicked, notes: [...report.notes, ...own.notes] } : report;
+      });
+      return { ...operation, targets };
+    },
+  };
+}
+
+/** The record is the lesser thing: what becomes of it is said, and the thaw goes on. */
+export function noting(action: () => void): string[] {
+  try {
+    action();
+    return [];
+  } catch (error) {
+    return [asFailure(error).message];
+  }
+}

@@ -1,0 +1,99 @@
+/** The end of a lease with packets held: they go on at once, or not at all. */
+import { describeOneEngine } from './rig/describe';
+import { keeperOf } from './rig/keeper';
+import { address, type Lab, useLabs } from './rig/lab';
+import { expectExit, only } from './rig/netfreeze';
+import { send } from './rig/packets';
+import { together } from './rig/together';
+import { sleep, until } from './rig/wait';
+
+const job = { kind: 'udp', family: 4, from: address[4].peer, to: address[4].box, count: 10 } as const;
+
+describeOneEngine('the end of a lease', (engine) => {
+  const makeLab = useLabs(engine, 'end');
+
+  /** A lab whose box counts what reaches it, and answers nothing. */
+  const countingLab = async (): Promise<Lab> => {
+    const lab = await makeLab();
+    await lab.nft(
+      'box',
+      `add table inet count; add counter inet count seen; add chain inet count in { type filter hook input priority 100; };
+       add rule inet count in meta l4proto udp counter name seen drop`,
+    );
+    return lab;
+  };
+  const counted = async (lab: Lab): Promise<number> =>
+    Number(/packets (\d+)/.exec(await lab.nft('box', 'list counter inet count seen'))?.[1]);
+
+  together({
+    'gives back what is held, at once, and status and off know what it was': async () => {
+      const lab = await countingLab();
+      await lab.freeze('--mode', 'steal', '--lease', '3s');
+      await send(lab, 'peer', [job]);
+      expect(await counted(lab)).toBe(0);
+      await until('the packets go on', 6000, async () => (await counted(lab)) === 10);
+      const ended = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
+      expect(ended).toMatchObject({ state: 'thawed', held: { in: { held: 0, released: 10, lost: 0 } } });
+      expectExit(await lab.netfreeze('verify', lab.box), 11);
+      expect((await lab.thaw()).stdout).toMatch(/given back: 10 in and 0 out; nothing lost/);
+    },
+
+    'that was renewed in time lies where the renewal put it': async () => {
+      const lab = await countingLab();
+      await lab.freeze('--mode', 'steal', '--lease', '3s');
+      await send(lab, 'peer', [job]);
+      expectExit(await lab.netfreeze('renew', lab.box, '--lease', '20s'), 0);
+      await sleep(4000);
+      expect(await counted(lab)).toBe(0);
+      expectExit(await lab.netfreeze('verify', lab.box), 0);
+      expectExit(await lab.netfreeze('renew', lab.box, '--lease', '1s'), 0);
+      await until('the packets go on', 6000, async () => (await counted(lab)) === 10);
+      expect((await lab.thaw()).stdout).toMatch(/given back: 10 in and 0 out; nothing lost/);
+    },
+
+    'comes while the keeper is stopped: what is held is discarded by whoever comes later, and counted as lost':
+      async () => {
+        const lab = await countingLab();
+        await lab.freeze('--mode', 'steal', '--lease', '2s');
+        await send(lab, 'peer', [job]);
+        process.kill(await keeperOf(lab), 'SIGSTOP');
+        await sleep(4500);
+        const ended = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
+        expect(ended).toMatchObject({ state: 'thawed', held: { in: { held: 10, released: 0, lost: 0 } } });
+        const thawed = expectExit(await lab.netfreeze('off', lab.box), 0);
+        expect(thawed.stdout).toMatch(/given back: 0 in and 0 out; LOST: 10 in/);
+        expect(thawed.stderr).toMatch(/long after the lease had ended/);
+        expect(await counted(lab)).toBe(0);
+      },
+
+    'comes while the keeper is stopped: it discards by itself when it wakes': async () => {
+      const lab = await countingLab();
+      await lab.freeze('--mode', 'steal', '--lease', '2s');
+      await send(lab, 'peer', [job]);
+      const keeper = await keeperOf(lab);
+      process.kill(keeper, 'SIGSTOP');
+      await sleep(4500);
+      process.kill(keeper, 'SIGCONT');
+      await until('the keeper discards', 8000, async () => (await heldIn(lab)) === 0);
+      expect(await counted(lab)).toBe(0);
+      expect((await lab.thaw()).stdout).toMatch(/LOST: 10 in/);
+    },
+
+    'a new freeze where one has ended holds anew': async () => {
+      const lab = await countingLab();
+      await lab.freeze('--mode', 'steal', '--lease', '1s');
+      await send(lab, 'peer', [job]);
+      await until('the packets go on', 6000, async () => (await counted(lab)) === 10);
+      await lab.freeze('--mode', 'steal');
+      await send(lab, 'peer', [job]);
+      const held = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0)).held;
+      expect(held?.in).toEqual({ held: 10, released: 0, lost: 0 });
+      expect(await counted(lab)).toBe(10);
+      await lab.thaw();
+      expect(await counted(lab)).toBe(20);
+    },
+  });
+});
+
+const heldIn = async (lab: Lab): Promise<number> =>
+  only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0)).held?.in.held ?? -1;
