@@ -13,9 +13,9 @@ import { ways } from './lab/ways.mjs';
 const [namespace, folder] = process.argv.slice(2);
 const where = { prefix: `${namespace}-pair`, folder };
 const lengths = [10, 30];
-const freezes = 10;
+const freezes = 5;
 /** Over each family. */
-const connections = { 'stream-out': 1, 'stream-in': 1 };
+const each = 2;
 
 /** In milliseconds. */
 const targets = [
@@ -32,7 +32,15 @@ for (const seconds of lengths) {
   // Turn by turn, so that a machine that gets slower or faster meanwhile does so for all.
   const plans = Array.from({ length: freezes }, () => available).flat();
   readings.push(
-    ...(await sideBySide(plans.map((way) => ({ ...where, way, seconds, connections, onlyConnections: true })))),
+    ...(await sideBySide(
+      plans.map((way) => ({
+        ...where,
+        way,
+        seconds,
+        connections: { 'stream-out': each, 'stream-in': each },
+        onlyConnections: true,
+      })),
+    )),
   );
 }
 print();
@@ -45,7 +53,7 @@ function print() {
   const lines = [
     '## Time to resume after a thaw',
     '',
-    `First new byte at the receiver after freezes of ${lengths.join(' and ')} s, ${2 * freezes} connections each: one over IPv4 and one over IPv6 in`,
+    `First new byte at the receiver after freezes of ${lengths.join(' and ')} s, ${2 * each * freezes} connections each: ${each} over IPv4 and ${each} over IPv6 in`,
     `each of ${freezes} freezes. It counts from the thaw in the kernel: for steal the last look that saw all packets held, for drop the`,
     'first packet that passed or the news that the rules were gone, whichever was first. The last column counts from the start of',
     "the whole command instead. Caught up: the receiver had all that had been handed over to the sender's kernel by then. The",

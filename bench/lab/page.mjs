@@ -73,7 +73,7 @@ function resuming({ compared, lengths, readings }) {
     '![Time to resume over length of freeze, all ways](lab.svg)',
     '',
     'From the thaw to the first new byte that the receiving program got / until it had all that had been handed over to the',
-    "sender's kernel by then. The connections are streams: 1,400 bytes every 20 ms, so that the send buffer is full in the first",
+    "sender's kernel by then. The connections are streams: 4,200 bytes every 60 ms, so that the send buffer is full in the first",
     `second of a freeze. Medians of ${numbers(lengths)}, IPv4.`,
     '',
     'After a drop, TCP goes on when its timer fires next. The timer doubles: it starts at about 0.2 s, and so fires about 0.2, 0.6,',
@@ -100,7 +100,7 @@ function littleWriters({ compared, lengths, readings }) {
   return [
     '### The frozen namespace sends, a little at a time',
     '',
-    'A program that writes 64 bytes every 20 ms does not fill its send buffer for long. Where a packet is dropped before it has',
+    'A program that writes 64 bytes every 60 ms does not fill its send buffer for long. Where a packet is dropped before it has',
     'left the namespace, nothing is in flight, and the next write tries again: such a program ends its wait itself. Where its',
     'packets leave and the answers do not come in, or where its buffer is full, it waits for the timer.',
     '',
@@ -115,7 +115,7 @@ function passing({ compared, lengths, readings }) {
     '',
     'Both families together. In: what programs of the namespace got from their sockets, and echo requests of the peer that the',
     "kernel answered. Out: packets that reached the peer's end of the cable, ARP and neighbour discovery set apart. Two",
-    'connections were closed with a RST while they were frozen. UDP: 64 bytes every 10 ms each way and family; lost is what the',
+    'connections were closed with a RST while they were frozen. UDP: 64 bytes every 40 ms each way and family; lost is what the',
     "sender's kernel had taken and the receiver never got; a refused `send` is not lost but told. Spans are over the rounds.",
     '',
   ];

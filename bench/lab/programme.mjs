@@ -31,6 +31,7 @@ export async function tryOut(ways, where) {
   try {
     for (const way of ways) {
       try {
+        await way.prepare?.(site);
         outcome.available.push({ ...way, lead: await leadOf(way, site) });
       } catch (error) {
         if (error.said === undefined) throw error;
@@ -72,7 +73,7 @@ export async function measureLengths(ways, wanted, where, say) {
  */
 export function measureTimers(ways, seconds, where, say) {
   say(`${seconds} s with tcp_retries2=3: ${ways.length} ways side by side`);
-  const setting = { ...where, seconds, connections: { 'stream-out': 5, 'stream-in': 5 } };
+  const setting = { ...where, seconds, connections: { 'stream-out': 3, 'stream-in': 3 } };
   return sideBySide(ways.map((way) => ({ ...setting, way, sysctls: { box: impatient, peer: impatient } })));
 }
 

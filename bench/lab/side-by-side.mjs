@@ -18,7 +18,7 @@ export async function sideBySide(plans) {
   const sites = [];
   try {
     for (let index = 0; index < plans.length; index += madeAtOnce) {
-      const made = plans.slice(index, index + madeAtOnce).map((plan) => makeSite(plan));
+      const made = plans.slice(index, index + madeAtOnce).map((plan) => siteFor(plan));
       for (const outcome of await Promise.allSettled(made)) {
         if (outcome.status === 'rejected') throw outcome.reason;
         sites.push(outcome.value);
@@ -35,5 +35,16 @@ export async function sideBySide(plans) {
     return outcomes.map(({ value }) => value);
   } finally {
     await Promise.allSettled(sites.map((site) => site.remove()));
+  }
+}
+
+async function siteFor(plan) {
+  const site = await makeSite(plan);
+  try {
+    await plan.way.prepare?.(site);
+    return site;
+  } catch (error) {
+    await site.remove();
+    throw error;
   }
 }

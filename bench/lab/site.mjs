@@ -1,4 +1,4 @@
-// Where a freeze is tried: a pair of namespaces, programs at both ends that talk, one that watches, one that can lock.
+// Where a freeze is tried: a pair of namespaces, programs at both ends that talk, one that watches.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { address, makePair } from './pair.mjs';
@@ -18,20 +18,21 @@ export async function makeSite({ prefix, folder, connections, sysctls, onlyConne
   const site = {
     pair,
     stateDirectory: join(folder, 'state'),
+    /** Starts one more of the programs in traffic/, which ends with the site. */
+    async open(place, name, settings) {
+      const program = await start(pair.file[place], name, settings);
+      programs.push(program);
+      return program;
+    },
     async remove() {
       for (const program of programs) await program.end();
       await pair.remove();
     },
   };
-  const open = async (place, name, settings) => {
-    const program = await start(pair.file[place], name, settings);
-    programs.push(program);
-    return program;
-  };
+  const { open } = site;
   try {
     mkdirSync(site.stateDirectory, { recursive: true, mode: 0o700 });
     site.watch = await open('peer', 'watch', { wire: [pair.file.peer, pair.device], rules: pair.file.box });
-    site.lock = await open('box', 'lock');
     site.peer = await open('peer', 'talker', ends('peer', 'box', { connections, onlyConnections }));
     site.box = await open('box', 'talker', ends('box', 'peer', { connections, onlyConnections }));
     await both(site, { do: 'begin' });

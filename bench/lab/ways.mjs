@@ -6,6 +6,7 @@ const program = join(import.meta.dirname, '../../bin/netfreeze');
 
 /**
  * Each way has a `key`, a `name` for tables, a short `label` for the plot, and
+ * - `prepare(site)`, where it needs a program of its own at the site;
  * - `freeze(site)`: returns when it says that it is done;
  * - `thaw(site)`: returns when it says that it is done, where it tells so with its `report`.
  * Both return `at`, when it came into force, where nf_tables has nothing to tell of it.
@@ -30,6 +31,9 @@ export const ways = {
     key: 'criu',
     name: 'NF_DROP as CRIU makes it',
     label: 'as CRIU',
+    async prepare(site) {
+      site.lock = await site.open('box', 'lock');
+    },
     async freeze({ lock }) {
       await lock.ask({ do: 'lock' });
     },

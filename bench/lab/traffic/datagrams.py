@@ -7,7 +7,7 @@ import wire
 
 PORT = 7100
 SIZE = 64
-EVERY = 10_000  # microseconds
+EVERY = 40_000  # microseconds
 # So many at a time: while a flood is read, connections wait for their turn.
 AT_A_TIME = 32
 

@@ -4,7 +4,7 @@ import socket
 import wire
 
 SIZE = 24
-EVERY = 50_000  # microseconds
+EVERY = 120_000  # microseconds
 
 
 class Echoes:

@@ -13,11 +13,11 @@ class Kind(NamedTuple):
 
 KINDS = [
     # A program that always has something to send: the send buffer is full soon after an answer fails to come.
-    Kind("stream-out", 7101, "box", 1400, 20_000),
-    Kind("stream-in", 7102, "peer", 1400, 20_000),
+    Kind("stream-out", 7101, "box", 4200, 60_000),
+    Kind("stream-in", 7102, "peer", 4200, 60_000),
     # A program that writes little and often, and does not fill its buffer for long.
-    Kind("trickle-out", 7103, "box", 64, 20_000),
-    Kind("trickle-in", 7104, "peer", 64, 20_000),
+    Kind("trickle-out", 7103, "box", 64, 60_000),
+    Kind("trickle-in", 7104, "peer", 64, 60_000),
     Kind("reset", 7105, "nobody", 64, 0),
 ]
 

@@ -27,7 +27,7 @@ from prompt import be_prompt
 from tally import Tally
 from talk import Lines, config, say
 
-JUST_NOW = 100_000  # microseconds
+JUST_NOW = 200_000  # microseconds
 
 
 class Talker:
@@ -146,9 +146,12 @@ class Talker:
 
 
 class Timer:
+    began = parcels.now()
+
     def __init__(self, every, senders):
         self.every, self.senders = every, senders
-        self.due = parcels.now() + every
+        # All tick together: a program that wakes for each of its connections has no time for anything else.
+        self.due = self.began + ((parcels.now() - self.began) // every + 1) * every
         self.runs = False
 
     def tick(self):
@@ -156,7 +159,7 @@ class Timer:
         if now < self.due:
             return
         # A tick that was missed is left out, not made up for.
-        self.due = max(self.due + self.every, now)
+        self.due += ((now - self.due) // self.every + 1) * self.every
         if self.runs:
             for sender in self.senders:
                 sender.tick(now)
