@@ -56,7 +56,7 @@ for (let round = 1; round <= Number(rounds); round += 1) {
 print();
 
 function netfreeze(...args) {
-  return execFileSync('bin/netfreeze', args, { encoding: 'utf8' });
+  return execFileSync(process.execPath, ['bin/netfreeze', ...args], { encoding: 'utf8' });
 }
 
 /** Packets to the namespace itself are held as they leave; a socket sends no more than its buffer takes, so there are five. */

@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { median } from './lab/statistics.mjs';
 
 const [namespace, folder, rounds = '21'] = process.argv.slice(2);
 const target = 2.5;
@@ -109,10 +110,4 @@ function ratios(times, bareTimes) {
     ofMedians: median(times) / median(bareTimes),
     ofPairs: median(times.map((ms, index) => ms / bareTimes[index])),
   };
-}
-
-function median(numbers) {
-  const sorted = numbers.toSorted((one, other) => one - other);
-  const middle = sorted.length / 2;
-  return sorted.length % 2 === 0 ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[Math.floor(middle)];
 }

@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/prepare.sh
 source scripts/prepare.sh
+# shellcheck source=scripts/page.sh
+source scripts/page.sh
 
 ((EUID == 0)) || fail 'The benchmark makes network namespaces, which needs root: sudo npm run bench'
 
@@ -15,45 +17,32 @@ export NETFREEZE_STATE_DIR=$work/state
 tidy_up() {
   set +e
   {
-    ip netns delete "$namespace"
+    for made in /run/netns/"$namespace"*; do
+      # A freeze may have a process of its own, which ends with it.
+      bin/netfreeze off "${made##*/}"
+      ip netns delete "${made##*/}"
+    done
     rm -rf "$work"
   } >/dev/null 2>&1
 }
 trap tidy_up EXIT
 end_on_signals
 
-install_packages iproute2 nftables
+install_packages iproute2 libnftables1 nftables python3 util-linux
 prepare
 
 # Both cost every start of Node time that is none of netfreeze's: 75 ms for the certificates alone.
 unset NODE_EXTRA_CA_CERTS NODE_OPTIONS
 
-# heading_of_the_page: what was measured on, without which no number means anything.
 heading_of_the_page() {
-  local system kernel cpu koffi load
-  system=$(sed -n 's/^PRETTY_NAME="\(.*\)"$/\1/p' /etc/os-release)
-  # Only the number: what a builder has added to it says nothing to others.
-  kernel=$(uname -r | sed -E 's/^([0-9]+\.[0-9]+).*/\1/')
-  cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
-  koffi=$(node -p 'JSON.parse(require("fs").readFileSync("node_modules/koffi/package.json")).version')
-  load=$(cut -d' ' -f1 /proc/loadavg)
-  cat <<END
+  cat <<'END'
 # Benchmarks
 
-This page is written by \`npm run bench\`; a change made by hand is lost with its next run. Times are noisy: trust the
+This page is written by `npm run bench`; a change made by hand is lost with its next run. Times are noisy: trust the
 ratios, which compare runs that followed each other at once.
 
-| machine | |
-|---|---|
-| processor | ${cpu:-unknown}, $(nproc) in use |
-| system | ${system:-unknown}, Linux $kernel |
-| load when it began | $load |
-| Node | $(node --version) |
-| nft | $(nft --version | sed 's/^nftables //') |
-| koffi | $koffi |
-| netfreeze | $(node -p 'require("./package.json").version') |
-| measured | $(date -u +%Y-%m-%d) |
 END
+  machine_of_the_page
 }
 
 ip netns add "$namespace"

@@ -144,8 +144,11 @@ export async function settleHold({ holding, standing }: Work): Promise<void> {
 
 /** The freeze is undone: what it has started goes, and what stood before keeps its keeper. */
 export function undoHold(target: Work): void {
-  target.holding?.keeper.end();
-  target.holding?.socket.close();
+  const { holding, plan, record } = target;
+  if (!holding) return;
+  if (holding.earlier && record?.hold) holding.socket.limit(plan.queues, record.hold.limit);
+  holding.keeper.end();
+  holding.socket.close();
   target.holding = null;
 }
 
@@ -155,8 +158,8 @@ export function undoHold(target: Work): void {
  */
 export function holdDrift(site: Site, standing: Standing, record: FreezeRecord | null): string | null {
   if (standing.freezing?.mode !== 'steal') return null;
-  const numbers = numbersIn(site);
-  if (!numbers) return null;
+  const numbers = numbersIn(site, record?.hold?.keeper);
+  if (!numbers) return 'nothing of its queues is left';
   const queues = queuesOf(site.namespace, numbers);
   const found = findHold(site.namespace, stateName(site.namespace), numbers, record?.hold?.keeper);
   found?.close();

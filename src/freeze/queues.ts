@@ -1,5 +1,6 @@
 /** The queue numbers of a namespace: those that a freeze uses, and those that are free for one. */
 import { findHold } from '../hold/hold';
+import { findKeepers, type Keeper, numbersOf } from '../hold/keeper';
 import { readQueues } from '../hold/queue';
 import { queueRules } from '../nftables/queue-rules';
 import { Exit, Failure } from '../platform/failure';
@@ -9,12 +10,19 @@ import { defaultNumbers, freeNumbers, type QueueNumbers } from '../ruleset/queue
 import type { Site } from './machine';
 import type { Standing } from './standing';
 
-/** What a freeze's rules queue to, as the kernel shows them; null when they queue nothing. */
-export function numbersIn({ netfilter }: Site): QueueNumbers | null {
+/**
+ * @param known the keeper, where a record names it
+ * @returns what a freeze's rules queue to, as the kernel shows them, or, where somebody has taken a rule away, what its
+ *   keeper is bound to; null when nothing is held
+ */
+export function numbersIn({ netfilter, namespace }: Site, known: Keeper | null = null): QueueNumbers | null {
   const rules = queueRules(netfilter).filter(({ table }) => table === tableName);
   const of = (chain: string) => rules.find((rule) => rule.chain === chain)?.number;
   const [incoming, out] = [of('prerouting'), of('output')];
-  return incoming === undefined || out === undefined ? null : { in: incoming, out };
+  if (incoming !== undefined && out !== undefined) return { in: incoming, out };
+  if (rules.length === 0 && known === null) return null;
+  const [keeper] = findKeepers(stateName(namespace), known);
+  return keeper ? numbersOf(keeper) : null;
 }
 
 /**

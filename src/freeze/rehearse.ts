@@ -66,6 +66,7 @@ async function rehearseRaw(
   plan: Plan,
   machine: Machine,
 ): Promise<Rehearsal> {
+  if (!template.builtin && /\bmark\s+set\b/.test(text)) throw badTemplate(template, 'it sets a mark');
   await load(compiled, withoutQueues(text), template);
   const recording = recordingOf(compiled, plan, template);
   const scratch = openScratch(machine);

@@ -1,9 +1,9 @@
 /** The thaw of a steal, in the order of law 4: while packets are held no hook is removed, or the kernel throws them away. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endKeepers, findHold, queuesOf } from '../hold/hold';
+import { endKeepers, findHold, ownerOf, queuesOf } from '../hold/hold';
 import { endKeeper, forgetWord, type Keeper, readWord, type Word } from '../hold/keeper';
 import { type Ledger, type Ledgers, ledgerOf, releasedBy } from '../hold/ledger';
-import type { QueueState } from '../hold/queue';
+import type { QueueSocket, QueueState } from '../hold/queue';
 import { commit, flushSet } from '../nftables/batch';
 import type { Count } from '../nftables/kernel';
 import { type FreezeRecord, monotonicMs, stateName, wordFile } from '../record/record';
@@ -32,6 +32,7 @@ const tooLateMs = 1000;
  * queues are empty remove the table.
  * @param how `discard` drops what is held instead
  * @param known the keeper, where a record names it
+ * @param own the bound socket, where this process still has it: the keeper may have died
  * @returns what became of the packets; null for a freeze that held none
  */
 export async function releaseAndRemove(
@@ -39,15 +40,16 @@ export async function releaseAndRemove(
   { stateDirectory }: Pick<Machine, 'stateDirectory'>,
   how: 'release' | 'discard',
   known: Keeper | null = null,
+  own: QueueSocket | null = null,
 ): Promise<Released | null> {
-  const numbers = numbersIn(site);
+  const numbers = numbersIn(site, known);
   if (!numbers) {
     await removeTables(site);
     return null;
   }
   const state = stateName(site.namespace);
   const file = wordFile(stateDirectory, site.namespace);
-  const hold = findHold(site.namespace, state, numbers, known);
+  const hold = findHold(site.namespace, state, numbers, known) ?? ownHold(site, numbers, own);
   const word = readWord(file);
   const thrownAway = thrownAwayBefore(site, numbers, word);
   const verdict = how === 'release' ? 'accept' : 'drop';
@@ -67,10 +69,17 @@ export async function releaseAndRemove(
   const held = { in: count('in'), out: count('out') };
   await removeTables(site);
   hold?.close();
-  if (hold) endKeeper(hold.keeper);
+  if (hold?.keeper) endKeeper(hold.keeper);
   endKeepers(state);
   forgetWord(file);
   return { held, counters };
+}
+
+/** A hold by this process alone. */
+function ownHold({ namespace }: Site, numbers: QueueNumbers, own: QueueSocket | null) {
+  if (!own || ownerOf(queuesOf(namespace, numbers)) !== own.port) return null;
+  const decide = (verdict: 'accept' | 'drop') => own.decide(verdict, numbers);
+  return { keeper: null, decide, beginThaw() {}, close() {} };
 }
 
 /**

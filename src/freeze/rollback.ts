@@ -1,5 +1,6 @@
 /** Going back to what stood before a freeze: nothing, or an earlier freeze until the end that it had; and proving that. */
 
+import type { QueueSocket } from '../hold/queue';
 import { commit } from '../nftables/batch';
 import { NftRefusal } from '../nftables/engine';
 import type { Recording } from '../nftables/replay';
@@ -27,6 +28,7 @@ export interface Before {
 /**
  * Restores what stood before and verifies it. What is already as it was is left alone.
  * @param before null: no table of ours stood there
+ * @param own the socket that holds packets, where this process has it
  * @returns what became of it, for the message: `nothing stands`, `the earlier freeze stands`, …
  * @throws Failure `rollback-failed`: a person is needed
  */
@@ -35,11 +37,12 @@ export async function rollBack(
   name: string,
   before: Before | null,
   machine: Pick<Machine, 'stateDirectory'>,
+  own: QueueSocket | null = null,
 ): Promise<string> {
   try {
     if (before === null || leaseLeft(before) === 0) {
       // What a steal has held by now goes on.
-      await releaseAndRemove(site, machine, 'release');
+      await releaseAndRemove(site, machine, 'release', null, own);
       return before === null ? 'no freeze stands, as before' : 'thawed: the earlier freeze had come to its end';
     }
     return await restore(site, before);

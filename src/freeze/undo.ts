@@ -17,7 +17,7 @@ export async function undo(work: Work[], failure: Failure, machine: Machine): Pr
     try {
       let became = 'it was not touched';
       if (target.begun) {
-        became = await rollBack(target.site, target.name, target.before, machine);
+        became = await rollBack(target.site, target.name, target.before, machine, target.holding?.socket);
         undoHold(target);
         // An earlier freeze whose end has come meanwhile does not stand again, and neither does its record.
         const standsAgain = readStanding(target.site) !== null;

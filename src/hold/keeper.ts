@@ -129,6 +129,12 @@ export function findKeepers(state: string, known: Keeper | null = null): Keeper[
     });
 }
 
+/** @returns the queues that a keeper was started for; null when it has ended */
+export function numbersOf({ pid }: Keeper): QueueNumbers | null {
+  const [incoming, out] = argumentsOf(pid).slice(4, 6).map(Number);
+  return Number.isInteger(incoming) && Number.isInteger(out) ? { in: Number(incoming), out: Number(out) } : null;
+}
+
 const isKeeperOf = (pid: number, state: string): boolean => {
   const [name, , , of] = argumentsOf(pid);
   return name === keeperName && of === state;

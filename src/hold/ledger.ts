@@ -23,20 +23,17 @@ export interface Evidence {
   queue: QueueState | null;
   /** Packets that were let go on by whoever reads this, or dropped by `--discard`. */
   released: number;
-  /** Packets that this freeze is not about: its table stood before, and its counter had counted already. */
-  before?: number;
 }
 
 /**
  * @returns the ledger of one direction. What left the queue without having been released was thrown away by the kernel:
  *   a hook was removed, a link went down. What met the rule and never came to the queue found nobody listening.
  */
-export function ledgerOf({ met, queue, released, before = 0 }: Evidence): Ledger {
-  const arrived = Math.max(0, met - before);
-  if (!queue) return { held: 0, released, lost: Math.max(0, arrived - released) };
+export function ledgerOf({ met, queue, released }: Evidence): Ledger {
+  if (!queue) return { held: 0, released, lost: Math.max(0, met - released) };
   const queued = queue.sequence - queue.userDropped;
   const gone = Math.max(0, queued - queue.held - released);
-  const unheard = Math.max(0, arrived - queue.sequence - queue.dropped);
+  const unheard = Math.max(0, met - queue.sequence - queue.dropped);
   return { held: queue.held, released, lost: queue.dropped + queue.userDropped + gone + unheard };
 }
 

@@ -30,7 +30,7 @@ export interface QueueRule {
   flags: number;
 }
 
-/** @returns every rule of the namespace that queues packets, in the kernel's order; none that takes its number from a packet */
+/** @returns every rule of the namespace that queues packets, in the kernel's order; -1 where the packet decides the number */
 export function queueRules(netfilter: NetlinkSocket): QueueRule[] {
   const found: QueueRule[] = [];
   const request = (sequence: number) =>
@@ -52,7 +52,8 @@ export function queueRules(netfilter: NetlinkSocket): QueueRule[] {
 function queueOf(name: string, data: Buffer): Pick<QueueRule, 'by' | 'number' | 'total' | 'flags'> | null {
   if (name === 'queue') {
     const [number, total, flags] = [NFTA_QUEUE.NUM, NFTA_QUEUE.TOTAL, NFTA_QUEUE.FLAGS].map((type) => find(data, type));
-    if (!number) return null;
+    // Chosen by the packet, so that no one number says where it goes.
+    if (!number) return { by: 'queue', number: -1, total: 0, flags: 0 };
     return {
       by: 'queue',
       number: number.readUInt16BE(0),

@@ -22,6 +22,7 @@ import {
   NFNL_SUBSYS_NFTABLES,
   NFT_META_MARK,
   NFT_MSG,
+  NFT_OBJECT_COUNTER,
   NFT_SET_ANONYMOUS,
   NFTA_CHAIN,
   NFTA_DATA_VALUE,
@@ -202,13 +203,18 @@ function numbered(set: Change, id: number): Change {
   return { ...set, attributes: [...set.attributes, attribute(NFTA_SET.ID, number)] };
 }
 
-/** A counter begins at nothing. */
+/** A counter begins at nothing; other objects keep what they are. */
 const withoutCount = (object: Change): Change => ({
   ...object,
-  attributes: object.attributes.map((part) =>
-    (part.readUInt16LE(2) & 0x3fff) === NFTA_OBJ.DATA ? nested(NFTA_OBJ.DATA) : part,
-  ),
+  attributes: !isCounter(object)
+    ? object.attributes
+    : object.attributes.map((part) =>
+        (part.readUInt16LE(2) & 0x3fff) === NFTA_OBJ.DATA ? nested(NFTA_OBJ.DATA) : part,
+      ),
 });
+
+const isCounter = ({ attributes: parts }: Change): boolean =>
+  uint32(find(Buffer.concat(parts), NFTA_OBJ.TYPE)) === NFT_OBJECT_COUNTER;
 
 const flushChain = (family: string, table: string, chain: string): Change => ({
   type: NFT_MSG.DELRULE,

@@ -104,8 +104,11 @@ function topLevelCommands(text: string): string[] {
  */
 export function acceptQueues(rules: QueueRule[], numbers: QueueNumbers): string | null {
   const wanted: Record<string, number> = { prerouting: numbers.in, output: numbers.out };
+  const silent = Object.keys(wanted).find((chain) => !rules.some((rule) => rule.chain === chain));
+  if (silent !== undefined) return `its chain "${silent}" queues nothing`;
   for (const { chain, number, total, flags } of rules) {
     if (flags !== 0) return `a rule in chain "${chain}" queues with flags: what is not held must not pass`;
+    if (number < 0) return `a rule in chain "${chain}" lets the packet choose its queue`;
     if (total !== 1) return `a rule in chain "${chain}" spreads packets over several queues: their order would be lost`;
     const { [chain]: expected = numbers.in } = wanted;
     if (number !== expected)

@@ -46,6 +46,14 @@ export const statusOf = (pid: number, field: string): string =>
 export const descriptorsOf = (pid: number): Record<string, string> =>
   Object.fromEntries(readdirSync(`/proc/${pid}/fd`).map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)]));
 
+/** Ends the keepers of a namespace that goes with its test, also one that the test has stopped. */
+export function endKeepersOf(box: string): void {
+  for (const name of readdirSync('/proc').filter((entry) => /^[0-9]+$/.test(entry))) {
+    const words = wordsOf(Number(name));
+    if (words[0] === 'netfreeze-keeper' && words.includes(`/run/netns/${box}`)) process.kill(-Number(name), 'SIGKILL');
+  }
+}
+
 /** Waits until a process is gone. */
 export const untilGone = (pid: number, limitMs: number): Promise<true> =>
   until(`process ${pid} ends`, limitMs, async () => wordsOf(pid).length === 0);

@@ -8,6 +8,7 @@
  */
 import { rmSync } from 'node:fs';
 import type { Engine } from './describe';
+import { endKeepersOf } from './keeper';
 import { noteNamespaces, removeFolder, scratchDirectory, sweep } from './leftovers';
 import { expectExit, netfreeze, type Outcome, type Surroundings } from './netfreeze';
 import { type Running, run, runTraffic, startTraffic } from './program';
@@ -121,7 +122,10 @@ async function makeLab(engine: Engine, shape: 'pair' | 'router'): Promise<Lab> {
     },
     async remove() {
       for (const one of running.splice(0)) await one.end();
-      for (const one of namespaces.splice(0)) await removeNamespace(one);
+      for (const one of namespaces.splice(0)) {
+        endKeepersOf(one);
+        await removeNamespace(one);
+      }
       rmSync(stateDir, { recursive: true, force: true });
     },
   };

@@ -12,7 +12,6 @@ Argument: {"channels": [{"name", "from": namespace file, "to": namespace file, "
 {"do": "end"}: stop; answers {"tries", "open": {name: count}, "closed": {name: count}, "flips", "late", "firstState", "lastState"}.
 {"do": "turn"}: the same answer, but goes on at once, so that no moment is unwatched."""
 import collections
-import ctypes
 import json
 import os
 import signal
@@ -22,12 +21,11 @@ import sys
 import threading
 import time
 
+from places import enter
 from talk import config, say
 
 PROBES = 5
 PATIENCE = 0.05  # seconds; an open channel answers at once
-CLONE_NEWNET = 0x40000000
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main():
@@ -147,12 +145,6 @@ def watch(channels, commands, arrived):
         )
         if command["do"] == "end":
             return
-
-
-def enter(namespace):
-    with open(namespace) as file:
-        if libc.setns(file.fileno(), CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "setns " + namespace)
 
 
 main()
