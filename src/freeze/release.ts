@@ -56,6 +56,7 @@ export async function releaseAndRemove(
   const empty = ourFamilies(site).map((family) => flushSet(family, tableName, leaseSet));
   // From here to the last verdict nothing else happens: a datagram that comes meanwhile could overtake those that are held.
   if (how === 'release') hold?.beginThaw();
+  hold?.decideInTurns(verdict, queuesOf(site.namespace, numbers));
   hold?.decide(verdict);
   hold?.decide(verdict);
   if (empty.length > 0) commit(site.netfilter, empty);
@@ -79,7 +80,7 @@ export async function releaseAndRemove(
 function ownHold({ namespace }: Site, numbers: QueueNumbers, own: QueueSocket | null) {
   if (!own || ownerOf(queuesOf(namespace, numbers)) !== own.port) return null;
   const decide = (verdict: 'accept' | 'drop') => own.decide(verdict, numbers);
-  return { keeper: null, decide, beginThaw() {}, close() {} };
+  return { keeper: null, decide, decideInTurns() {}, beginThaw() {}, close() {} };
 }
 
 /**

@@ -21,6 +21,8 @@ export interface Hold {
   socket: QueueSocket | null;
   /** Decides about all packets that are held now, those that came in first; each direction in its order. */
   decide(verdict: 'accept' | 'drop'): void;
+  /** Decides about what is held now in turns, a little of each direction, so that neither waits for all of the other. */
+  decideInTurns(verdict: 'accept' | 'drop', queues: BothQueues): void;
   /** Tells the keeper that a thaw is under way: it gives back what is still held 0.2 s later. */
   beginThaw(): void;
   /** Lets go of the socket; the keeper goes on. */
@@ -78,6 +80,7 @@ function holdBy(keepers: Keeper[], port: number, numbers: QueueNumbers): Hold | 
         port,
         socket,
         decide: (verdict) => socket.decide(verdict, numbers),
+        decideInTurns: (verdict, queues) => inTurns(socket, verdict, numbers, queues),
         beginThaw: () => signalKeeper(keeper, 'SIGHUP'),
         close: () => socket.close(),
       };
@@ -94,6 +97,25 @@ const bySignals = (keeper: Keeper, port: number): Hold => ({
   port,
   socket: null,
   decide: (verdict) => signalKeeper(keeper, verdict === 'accept' ? 'SIGUSR1' : 'SIGUSR2'),
+  // All at once: a signal says no more.
+  decideInTurns() {},
   beginThaw: () => signalKeeper(keeper, 'SIGHUP'),
   close() {},
 });
+
+/** How many packets of a direction are decided about before it is the other's turn: a tenth of a millisecond's work. */
+const turn = 64;
+
+/** Ids are given one after the other, so that those that are held end with the queue's sequence. */
+export function inTurns(
+  socket: QueueSocket,
+  verdict: 'accept' | 'drop',
+  numbers: QueueNumbers,
+  { in: incoming, out }: BothQueues,
+): void {
+  const most = Math.max(incoming?.held ?? 0, out?.held ?? 0);
+  for (let done = turn; done < most; done += turn) {
+    const upTo = (queue: QueueState | null) => (queue ? queue.sequence - Math.max(0, queue.held - done) : 0);
+    socket.decide(verdict, numbers, { in: upTo(incoming), out: upTo(out) });
+  }
+}

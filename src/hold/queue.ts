@@ -93,8 +93,11 @@ export interface QueueSocket {
   readonly fd: number;
   /** Its netlink port, by which the kernel's table names it. */
   readonly port: number;
-  /** Decides about all that is held: of `in` first, then of `out`, each in the order in which it came. */
-  decide(verdict: Verdict, numbers: QueueNumbers): void;
+  /**
+   * Decides about what is held: of `in` first, then of `out`, each in the order in which it came.
+   * @param upTo the largest id of each queue that is meant; all of them without it
+   */
+  decide(verdict: Verdict, numbers: QueueNumbers, upTo?: QueueNumbers): void;
   /** Sets how many packets each queue holds. */
   limit(numbers: QueueNumbers, packets: number): void;
   close(): void;
@@ -131,10 +134,10 @@ function queueSocket(netlink: NetlinkSocket): QueueSocket {
   return {
     fd,
     port: portOf(fd),
-    decide(verdict, numbers) {
+    decide(verdict, numbers, upTo = { in: everyId, out: everyId }) {
       // No acknowledgement is asked for: it would stand behind all the notices that nobody reads.
-      netlink.post((sequence) => verdictOnAll(sequence, verdict, numbers.in));
-      netlink.post((sequence) => verdictOnAll(sequence, verdict, numbers.out));
+      netlink.post((sequence) => verdictUpTo(sequence, verdict, numbers.in, upTo.in));
+      netlink.post((sequence) => verdictUpTo(sequence, verdict, numbers.out, upTo.out));
     },
     limit(numbers, packets) {
       roomFor(fd, packets);
@@ -187,14 +190,14 @@ const maximum = (sequence: number, number: number, packets: number): Buffer =>
     attribute(NFQA_CFG.QUEUE_MAXLEN, word(packets)),
   );
 
-/** @returns the message that decides about all packets of one queue, in their order (`templates`' keeper says the same bytes) */
-export const verdictOnAll = (sequence: number, verdict: Verdict, number: number): Buffer =>
+/** @returns the message that decides about the packets of one queue up to an id, in their order (keeper.sh says the same bytes) */
+export const verdictUpTo = (sequence: number, verdict: Verdict, number: number, id = everyId): Buffer =>
   message(
     (NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG.VERDICT_BATCH,
     0,
     sequence,
     header(number),
-    attribute(NFQA_VERDICT_HDR, Buffer.concat([word(verdicts[verdict]), word(everyId)])),
+    attribute(NFQA_VERDICT_HDR, Buffer.concat([word(verdicts[verdict]), word(id)])),
   );
 
 /** struct nfgenmsg: any family, version 0, the queue's number in network order. */

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { planFrom } from '../../src/commands/plan-flags';
 import { forgetWord, readWord } from '../../src/hold/keeper';
 import { type Evidence, ledgerOf, nothingLost, releasedBy } from '../../src/hold/ledger';
-import { parseQueues, type Verdict, verdictOnAll } from '../../src/hold/queue';
+import { parseQueues, type Verdict, verdictUpTo } from '../../src/hold/queue';
 import { defaultHoldLimit, parseHoldLimit } from '../../src/ruleset/plan';
 import { defaultNumbers, freeNumbers } from '../../src/ruleset/queue-numbers';
 import { withoutQueues } from '../../src/ruleset/queue-text';
@@ -73,7 +73,7 @@ describe('a verdict on all that is held', () => {
     ['accept', '00000001'],
     ['repeat', '00000004'],
   ])('%s, byte by byte', (verdict, code) => {
-    expect(verdictOnAll(0x01020304, verdict, 61450).toString('hex')).toBe(
+    expect(verdictUpTo(0x01020304, verdict, 61450).toString('hex')).toBe(
       `20000000${'0303'}0100${'04030201'}00000000${'0000f00a'}0c000200${code}7fffffff`,
     );
   });
@@ -89,7 +89,7 @@ describe('a verdict on all that is held', () => {
       [61450, 65535],
       [65535, 256],
     ] as const) {
-      const expected = Buffer.concat([verdictOnAll(0, verdict, incoming), verdictOnAll(0, verdict, out)]);
+      const expected = Buffer.concat([verdictUpTo(0, verdict, incoming), verdictUpTo(0, verdict, out)]);
       expect(keeperDecides(code, incoming, out).toString('hex')).toBe(expected.toString('hex'));
     }
   });
