@@ -3,6 +3,7 @@ import { describeEngines, describeOneEngine } from './rig/describe';
 import { gaugeOf, openGauge } from './rig/gauge';
 import { address, type Family, families, type Lab, type Place, useLabs } from './rig/lab';
 import { connect } from './rig/streams';
+import { patience } from './rig/wait';
 
 const bracketed = (family: Family, text: string) => (family === 4 ? text : `[${text}]`);
 
@@ -116,7 +117,7 @@ describeOneEngine('an exemption, or another option, that means nothing', (engine
 const bothPorts = (addresses: string[]) => addresses.flatMap((one) => [7300, 7301].map((port) => [one, port]));
 
 async function outcomes(lab: Lab, from: Place, to: Parameters<typeof connect>[2]): Promise<string[]> {
-  return (await connect(lab, from, to, 400)).map(({ outcome }) => outcome);
+  return (await connect(lab, from, to, 400 * patience)).map(({ outcome }) => outcome);
 }
 
 async function pings(lab: Lab, to: string): Promise<boolean> {

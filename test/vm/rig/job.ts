@@ -1,6 +1,6 @@
 /** A job for the machine: a shell command, what it says as it says it, and its exit status. See image/guest/agent. */
-import { once } from 'node:events';
 import type { Image } from './image';
+import { closed } from './lines';
 import { type Machine, startMachine } from './machine';
 import { hardware } from './qemu';
 import { bootLimitMs, findSnapshot } from './snapshot';
@@ -29,7 +29,7 @@ const graceMs = 30_000;
  */
 export async function doJob(image: Image, job: Job, note: (words: string) => void): Promise<number> {
   const machine = (job.cold ? null : await resumed(image, job, note)) ?? (await booted(image, job));
-  const said = once(machine.output, 'close');
+  const said = closed(machine.output);
   machine.output.pipe(process.stdout, { end: false });
   let status: number | null = null;
   try {

@@ -23,6 +23,13 @@ export async function connectTo(path: string, abandoned: () => boolean): Promise
   }
 }
 
+/** Waits for the end of a socket, whatever ends it: `once` of Node would fail where it breaks. */
+export function closed(socket: Socket): Promise<void> {
+  return new Promise((settle) => {
+    socket.once('close', () => settle());
+  });
+}
+
 /** Calls back with each whole line. */
 export function onLine(socket: Socket, said: (line: string) => void): void {
   let rest = '';

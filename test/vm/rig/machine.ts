@@ -1,6 +1,5 @@
 /** A running machine: its process, its two ports, its console, and its certain end. */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -37,10 +36,10 @@ export async function startMachine(
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   let ended: string | null = null;
-  const end = Promise.race([
-    once(qemu, 'exit').then(([status, signal]) => `QEMU ended with ${status ?? signal}`),
-    once(qemu, 'error').then(([error]) => `QEMU could not be started: ${(error as Error).message}`),
-  ]).then((how) => {
+  const end = new Promise<string>((settle) => {
+    qemu.once('exit', (status, signal) => settle(`QEMU ended with ${status ?? signal}`));
+    qemu.once('error', (error) => settle(`QEMU could not be started: ${error.message}`));
+  }).then((how) => {
     ended = how;
     return how;
   });
@@ -51,7 +50,7 @@ export async function startMachine(
   process.once('exit', kill);
 
   const machine = {
-    lastWords: () => lastLines(consoleOf(folder), 20),
+    lastWords: () => lastLines(consoleOf(folder), 40),
     async end() {
       kill();
       await end;

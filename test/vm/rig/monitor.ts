@@ -1,8 +1,7 @@
 /** QEMU's monitor (QMP): one command at a time, each with its answer. */
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { onLine } from './lines';
+import { closed, onLine } from './lines';
 
 type Answer = { return: Record<string, unknown> } | { error: { desc: string } };
 
@@ -19,7 +18,7 @@ export interface Monitor {
 
 export async function openMonitor(socket: Socket): Promise<Monitor> {
   const waiting: ((answer: Answer) => void)[] = [];
-  const closed = once(socket, 'close').then(() => {
+  const ended = closed(socket).then(() => {
     for (const answer of waiting.splice(0)) answer({ error: { desc: 'it has ended' } });
   });
   onLine(socket, (line) => {
@@ -53,7 +52,7 @@ export async function openMonitor(socket: Socket): Promise<Monitor> {
     },
     async quit() {
       await ask('quit').catch(() => {});
-      await closed;
+      await ended;
     },
     async load(file) {
       await leaveMemory();
