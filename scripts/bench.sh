@@ -17,7 +17,8 @@ export NETFREEZE_STATE_DIR=$work/state
 tidy_up() {
   set +e
   {
-    for made in /run/netns/"$namespace"*; do
+    for made in /run/netns/"$namespace" /run/netns/"$namespace"-*; do
+      [[ -e $made ]] || continue
       # A freeze may have a process of its own, which ends with it.
       bin/netfreeze off "${made##*/}"
       ip netns delete "${made##*/}"

@@ -6,6 +6,7 @@ import {
   ledgerTable,
   passageTable,
   resumeTable,
+  silentOnes,
   survivalTable,
 } from './tables.mjs';
 
@@ -73,7 +74,7 @@ function resuming({ compared, lengths, readings }) {
     '![Time to resume over length of freeze, all ways](lab.svg)',
     '',
     'From the thaw to the first new byte that the receiving program got / until it had all that had been handed over to the',
-    "sender's kernel by then. The connections are streams: 4,200 bytes every 60 ms, so that the send buffer is full in the first",
+    "sender's kernel by then. The connections are streams: 12,000 bytes every 60 ms, so that the send buffer is full in the first",
     `second of a freeze. Medians of ${numbers(lengths)}, IPv4.`,
     '',
     'After a drop, TCP goes on when its timer fires next. The timer doubles: it starts at about 0.2 s, and so fires about 0.2, 0.6,',
@@ -92,7 +93,15 @@ function resuming({ compared, lengths, readings }) {
       lines.push('Over IPv6, the ways that differed by more than twice and 20 ms:', '', ...six, '');
     }
   }
-  return lines;
+  const silent = silentOnes(compared, readings);
+  if (silent.length === 0) return [...lines, 'Every connection went on after its thaw.', ''];
+  return [
+    ...lines,
+    'Connections that did not go on while they were watched (as long as the freeze, and 8 s):',
+    '',
+    ...silent,
+    '',
+  ];
 }
 
 function littleWriters({ compared, lengths, readings }) {

@@ -7,7 +7,7 @@ const onItsWay = 2000;
  * @param raw what trial.mjs has gathered; all moments in microseconds of one clock
  * @returns `thawedAt`; `length` of the freeze; `offTook`, the whole of the thawing command; `connections` with, for each,
  *   kind, direction (`out`: the frozen namespace sends), IP version, `first` and `caughtUp` (microseconds since the thaw,
- *   or null) and `survived`; `lost` datagrams by direction and version; what the box `received`, and `saw` when it sent
+ *   or null), how it `ended` if it did, and `survived`; `lost` datagrams by direction and version; what the box `received`, and `saw` when it sent
  */
 export function read(raw) {
   const thawedAt = thawOf(raw);
@@ -56,21 +56,22 @@ function ofConnection({ sender, receiver, ...about }, thawedAt) {
     ...about,
     first: first === null ? null : first - thawedAt,
     caughtUp: caughtUp === null ? null : caughtUp - thawedAt,
+    ended: sender.ended?.how ?? receiver.ended?.how ?? null,
     survived: sender.ended === null && receiver.ended === null && first !== null,
   };
 }
 
 /**
  * When the receiver had all that had been handed over to the sender's kernel by then.
- * @param handedOver moments of handing over, in order
- * @param arrivals pairs: when something arrived, and when the newest of it had been handed over
+ * @param handedOver pairs in order: when a parcel had been handed over, and its number
+ * @param arrivals pairs in order: when something arrived, and the number of the newest parcel in it
  * @returns the moment, or null if it did not come
  */
 export function caughtUpAt(handedOver, arrivals) {
   let next = 0;
   for (const [at, newest] of arrivals) {
-    while (next < handedOver.length && handedOver[next] <= newest) next += 1;
-    if (next === handedOver.length || handedOver[next] > at - onItsWay) return at;
+    while (next < handedOver.length && handedOver[next][1] <= newest) next += 1;
+    if (next === handedOver.length || handedOver[next][0] > at - onItsWay) return at;
   }
   return null;
 }

@@ -65,6 +65,19 @@ export function differingOverIpv6(ways, lengths, readings, about) {
   );
 }
 
+/** Connections that carried nothing new after the thaw, a line for each. */
+export function silentOnes(ways, readings) {
+  return readings.flatMap(({ way, seconds, connections }) =>
+    connections
+      .filter(({ first }) => first === null)
+      .map(({ kind, direction, version, ended }) => {
+        const { name } = ways.find(({ key }) => key === way);
+        const sender = direction === 'out' ? 'from the frozen namespace' : 'from the peer';
+        return `- ${name}, ${seconds} s: a ${kind} ${sender} over IPv${version} ${ended ? `ended with ${ended}` : 'stayed silent'}`;
+      }),
+  );
+}
+
 /** What passed during a freeze of one length, and what came of what was sent. */
 export function passageTable(ways, seconds, readings) {
   const rows = ways.map((way) => {

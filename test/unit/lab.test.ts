@@ -5,7 +5,7 @@ import { caughtUpAt, read } from '../../bench/lab/readings.mjs';
 import { decades, logScale, spread } from '../../bench/lab/scale.mjs';
 import { median, medianTime, span, time } from '../../bench/lab/statistics.mjs';
 import { element } from '../../bench/lab/svg.mjs';
-import { passageTable, resumeTable, survivalTable } from '../../bench/lab/tables.mjs';
+import { passageTable, resumeTable, silentOnes, survivalTable } from '../../bench/lab/tables.mjs';
 
 describe('numbers', () => {
   test('the median of an odd and of an even number of values', () => {
@@ -58,20 +58,24 @@ describe('scales', () => {
 });
 
 describe('having caught up', () => {
-  const late = 5000;
-
   test('not before the newest that had been handed over is there', () => {
-    const handedOver = [100, 200, 300].map((one) => one * 1000);
-    const arrivals = [
-      [400_000, 100_000],
-      [400_000 + late, 300_000],
+    const handedOver = [
+      [100_000, 7],
+      [200_000, 8],
+      [300_000, 9],
     ];
-    expect(caughtUpAt(handedOver, arrivals)).toBe(400_000 + late);
+    const arrivals = [
+      [400_000, 7],
+      [405_000, 9],
+    ];
+    expect(caughtUpAt(handedOver, arrivals)).toBe(405_000);
+    expect(caughtUpAt(handedOver, arrivals.slice(0, 1))).toBeNull();
   });
 
   test('what was handed over just now may be on its way', () => {
-    expect(caughtUpAt([100_000, 399_000], [[400_000, 100_000]])).toBe(400_000);
-    expect(caughtUpAt([100_000, 397_000], [[400_000, 100_000]])).toBeNull();
+    const before = [100_000, 7];
+    expect(caughtUpAt([before, [399_000, 8]], [[400_000, 7]])).toBe(400_000);
+    expect(caughtUpAt([before, [397_000, 8]], [[400_000, 7]])).toBeNull();
   });
 });
 
@@ -89,13 +93,13 @@ const notes = (changes: object = {}) => ({
   },
   connections: {
     box: {
-      'stream-out/4/1': { sends: true, log: [900_000], ended: null },
-      'stream-in/4/2': { sends: false, log: [[1_101_000, 950_000]], ended: null },
+      'stream-out/4/1': { sends: true, log: [[900_000, 5]], ended: null },
+      'stream-in/4/2': { sends: false, log: [[1_101_000, 4]], ended: null },
       'reset/4/3': { sends: false, log: [], ended: null },
     },
     peer: {
-      'stream-out/4/1': { sends: false, log: [[1_150_000, 900_000]], ended: null },
-      'stream-in/4/2': { sends: true, log: [950_000], ended: { how: 'ETIMEDOUT', at: 1 } },
+      'stream-out/4/1': { sends: false, log: [[1_150_000, 5]], ended: null },
+      'stream-in/4/2': { sends: true, log: [[950_000, 4]], ended: { how: 'ETIMEDOUT', at: 1 } },
     },
   },
   datagrams: {
@@ -124,8 +128,8 @@ describe('the notes of a trial', () => {
 
   test('connections are told by both of their ends', () => {
     expect(read(notes()).connections).toEqual([
-      { kind: 'stream', direction: 'out', version: 4, first: 49_700, caughtUp: 49_700, survived: true },
-      { kind: 'stream', direction: 'in', version: 4, first: 700, caughtUp: 700, survived: false },
+      { kind: 'stream', direction: 'out', version: 4, first: 49_700, caughtUp: 49_700, ended: null, survived: true },
+      { kind: 'stream', direction: 'in', version: 4, first: 700, caughtUp: 700, ended: 'ETIMEDOUT', survived: false },
     ]);
   });
 
@@ -152,6 +156,13 @@ describe('what is shown', () => {
   test('what passed, was lost and was refused', () => {
     const row = '| netfreeze steal | 0 | 0 | 0 | 0 | 2 | 2 | 0 | EPERM, always | nothing |';
     expect(passageTable([way], 1, [reading]).at(-1)).toBe(row);
+  });
+
+  test('a connection that carries nothing new is named', () => {
+    const [out] = reading.connections;
+    const dead = { ...reading, connections: [{ ...out, first: null, ended: 'ETIMEDOUT' }] };
+    const line = '- netfreeze steal, 1 s: a stream from the frozen namespace over IPv4 ended with ETIMEDOUT';
+    expect(silentOnes([way], [dead, reading])).toEqual([line]);
   });
 
   test('who survived', () => {
@@ -184,6 +195,7 @@ describe('what is shown', () => {
     expect(written.match(/^\| netfreeze steal \|/gm)).toHaveLength(7);
     expect(written).toContain('| 1 s | 3 | 0 | 3 | 0 |');
     expect(written).toContain('Not available in this run: netfreeze steal (Nonexistent flag).');
+    expect(written).toContain('Every connection went on');
     expect(written).not.toMatch(/NaN|undefined|Infinity/);
   });
 

@@ -13,8 +13,8 @@ class Kind(NamedTuple):
 
 KINDS = [
     # A program that always has something to send: the send buffer is full soon after an answer fails to come.
-    Kind("stream-out", 7101, "box", 4200, 60_000),
-    Kind("stream-in", 7102, "peer", 4200, 60_000),
+    Kind("stream-out", 7101, "box", 12_000, 60_000),
+    Kind("stream-in", 7102, "peer", 12_000, 60_000),
     # A program that writes little and often, and does not fill its buffer for long.
     Kind("trickle-out", 7103, "box", 64, 60_000),
     Kind("trickle-in", 7104, "peer", 64, 60_000),

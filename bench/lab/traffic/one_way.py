@@ -16,7 +16,9 @@ class OneWay:
         self.rest = b""
         self.refused = {}
         self.ended = None
-        # The sender's: moments of handing over. The receiver's: moments of arrival, each with that of the newest parcel.
+        # When the newest parcel that was received had been handed over.
+        self.newest = 0
+        # Moments at which a whole parcel was handed over, or had arrived, each with the (newest) parcel's number.
         self.log = []
 
     def tick(self, at):
@@ -29,10 +31,10 @@ class OneWay:
         except OSError as failure:
             self.refuse(failure, at)
             return
-        if not self.rest:
-            self.sent += 1
-            self.log.append(at)
         self.rest = data[taken:]
+        if not self.rest:
+            self.log.append((at, self.sent))
+            self.sent += 1
 
     def refuse(self, failure, at):
         name = errno.errorcode[failure.errno]
@@ -59,15 +61,16 @@ class OneWay:
 
     def receive(self, whole, at):
         self.received += whole
-        number, handed_over = parcels.read(self.rest, (whole - 1) * self.size)
+        number, self.newest = parcels.read(self.rest, (whole - 1) * self.size)
         if number != self.received - 1:
             self.end("WRONG", at)
         self.rest = self.rest[whole * self.size :]
-        self.log.append((at, handed_over))
+        self.log.append((at, number))
 
     def begin_log(self):
         # The last parcel handed over stays: until it has arrived, nothing has caught up.
         self.log = self.log[-1:] if self.sends else []
+        self.newest = 0
 
     def end(self, how, at):
         if self.ended is None:

@@ -18,7 +18,7 @@ class Queues:
         except FileNotFoundError:
             return
         self.held = self.held_now()
-        if self.held == 0:
+        if not any(self.held.values()):
             self.leave()
 
     def are_guarded(self):
@@ -27,15 +27,17 @@ class Queues:
     def look(self):
         at = parcels.now()
         held = self.held_now()
-        if held < self.held:
+        # Each for itself: what comes in when one is released is answered, and the answers are held in the other.
+        if any(held.get(queue, 0) < self.held[queue] for queue in self.held):
             self.leave()
         else:
             self.held, self.held_at = held, at
 
     def held_now(self):
-        # The third column is queue_total (seq_show in net/netfilter/nfnetlink_queue.c).
-        lines = os.pread(self.file, 1 << 16, 0).splitlines()
-        return sum(int(line.split()[2]) for line in lines)
+        """@returns how many packets each queue holds"""
+        # Columns: the queue's number, its owner, queue_total (seq_show in net/netfilter/nfnetlink_queue.c).
+        lines = [line.split() for line in os.pread(self.file, 1 << 16, 0).splitlines()]
+        return {line[0]: int(line[2]) for line in lines}
 
     def leave(self):
         os.close(self.file)

@@ -114,7 +114,7 @@ class Talker:
         for name, one in self.connections.items():
             if one.ended is not None:
                 ended.append(name)
-            elif not one.sends and not name.startswith("reset/") and not (one.log and now - one.log[-1][1] < JUST_NOW):
+            elif not one.sends and not name.startswith("reset/") and now - one.newest > JUST_NOW:
                 behind.append(name)
         return {"behind": behind, "ended": ended}
 
