@@ -94,6 +94,11 @@ within() {
 install_packages iproute2 iputils-ping nftables
 prepare
 
+nothing_left() {
+  [[ -z $(in_web nft list ruleset) && -z $(in_web cat /proc/self/net/netfilter/nfnetlink_queue) ]] &&
+    ! pgrep -f "^netfreeze-keeper .* netns:$web " >/dev/null
+}
+
 heading '1. Two namespaces with a cable between them'
 say "$web plays the container," "$client is somebody who talks to it."
 printf '\n'
@@ -169,13 +174,31 @@ thawed_at=$(now_ms)
 within 30 both_beyond "$at_web" "$at_client" || true
 resumed_at=$(now_ms)
 printf '\n'
-say "The freeze lasted $((thawed_at - frozen_at)) ms. TCP kept what it could not send, and sends it when its own timer next ends."
+say "The freeze lasted $((thawed_at - frozen_at)) ms. TCP kept what it could not send. netfreeze makes this side send it now; the other" \
+  "side waits for its own timer."
 claim "the same stream goes on at both ends, $((resumed_at - thawed_at)) ms after the thaw" both_beyond "$at_web" "$at_client"
 claim 'netfreeze has left no rule behind' test -z "$(in_web nft list ruleset)"
 must ip netns exec "$client" ping -c 3 -i 0.2 -W 1 10.77.0.1
 must ip netns exec "$web" ping -c 3 -i 0.2 -W 1 10.77.0.2
 
-heading '7. Was a byte lost?'
+heading '7. Again, and this time the packets are held: --mode steal'
+say 'Nothing is dropped: the kernel holds each packet in a queue, and the thaw gives them back in order.'
+must bin/netfreeze on "$web" --mode steal
+sleep 0.3
+at_web=$(received web) at_client=$(received client)
+sleep 1
+claim "the stream stands still: line $at_web in web, line $at_client in client" \
+  test "$(received web) $(received client)" = "$at_web $at_client"
+must bin/netfreeze status "$web"
+must bin/netfreeze off "$web"
+thawed_at=$(now_ms)
+within 10 both_beyond "$at_web" "$at_client" || true
+resumed_at=$(now_ms)
+printf '\n'
+claim "the stream goes on at both ends, $((resumed_at - thawed_at)) ms after netfreeze has ended" both_beyond "$at_web" "$at_client"
+claim 'netfreeze has left no rule, no queue and no keeper behind' nothing_left
+
+heading '8. Was a byte lost?'
 say 'Both ends stop sending, and what one has sent is compared with what the other has received.'
 kill -TERM "${streams[@]}"
 both_done() { [[ $(stream_state web) != live && $(stream_state client) != live ]]; }
