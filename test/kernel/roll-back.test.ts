@@ -182,13 +182,13 @@ describeEngines('roll-back', (name) => {
   test('an earlier freeze that stands again ends when it would have ended', async () => {
     const lab = await busyLab();
     const gauge = await openGauge(lab);
-    await lab.freeze('--lease', `${5 * patience}s`);
+    await lab.freeze('--lease', `${3 * patience}s`);
     const frozenAt = performance.now();
     const fault = afterLoading(lab, 'insert rule inet netfreeze output accept');
     const { targets } = await freeze([lab.box], await request(`${60 * patience}s`), await machineWith(lab, fault));
     expect(targets[0]?.error?.message).toMatch(/the earlier freeze stands/);
     expect(await gauge.open()).toEqual([]);
-    await new Promise((done) => setTimeout(done, 5000 * patience + 100 - (performance.now() - frozenAt)));
+    await new Promise((done) => setTimeout(done, 3000 * patience + 100 - (performance.now() - frozenAt)));
     expect(await gauge.open()).toEqual(gauge.all);
   });
 
