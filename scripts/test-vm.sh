@@ -14,7 +14,7 @@ source scripts/prepare.sh
 end_on_signals
 
 # How long all tests may take, in seconds.
-limit=600
+limit=1500
 
 # leave_out REASON: ends the run, well or badly.
 leave_out() {

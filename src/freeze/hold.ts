@@ -22,13 +22,15 @@ export function hold(target: Work, { stateDirectory }: Machine): void {
   const { site, name, plan } = target;
   const state = stateName(site.namespace);
   const word = wordFile(stateDirectory, site.namespace);
-  const earlier = findHold(site.namespace, state, plan.queues, target.record?.hold?.keeper);
+  // Without a freeze that stands, a keeper was left behind, and what its queues have counted is no business of this one.
+  const earlier = target.before && findHold(site.namespace, state, plan.queues, target.record?.hold?.keeper);
   if (earlier && !earlier.socket) throw socketForbidden(name);
   if (!earlier) {
     // A keeper that is not bound to the queues keeps nothing: it was left behind.
     endKeepers(state);
     forgetWord(word);
   }
+  earlier?.socket?.drain();
   earlier?.socket?.limit(plan.queues, plan.holdLimit);
   const socket = earlier?.socket ?? bind(target);
   try {
@@ -89,6 +91,7 @@ export function handOver(
   if (!earlier) return null;
   if (!earlier.socket) throw socketForbidden(name);
   const { socket } = earlier;
+  socket.drain();
   const keeper = startKeeper({
     target: name,
     state,

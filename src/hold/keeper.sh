@@ -45,7 +45,8 @@ main() {
     if [ -n "$due" ] && [ "$now" -ge "$due" ]; then end_lease; fi
     if [ -n "$thaw" ] && [ "$now" -ge "$thaw" ]; then
       thaw=''
-      give_back 5
+      # Once: had the thaw not come to the emptying, more would only fill the socket with notices.
+      give_back 1
     fi
     rest=500
     for moment in $due $thaw; do

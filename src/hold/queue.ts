@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { inside, type Namespace } from '../namespace/namespace';
 import { attribute, message, NLM_F } from '../netlink/message';
 import { NETLINK, type NetlinkSocket, netlinkOn, openNetlink } from '../netlink/socket';
-import { getsockname, isErrno, setsockopt } from '../platform/libc';
+import { getsockname, isErrno, recv, setsockopt } from '../platform/libc';
 
 /** linux/netfilter/nfnetlink.h, linux/netfilter/nfnetlink_queue.h */
 const NFNL_SUBSYS_QUEUE = 3;
@@ -28,6 +28,8 @@ const everyId = 0x7fffffff;
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
+/** sys/socket.h */
+const MSG_DONTWAIT = 0x40;
 const NETLINK_NO_ENOBUFS = 5;
 /** What an unread notice costs of the receive buffer, rounded up: 816 bytes were measured (FACTS). */
 const noticeBytes = 1024;
@@ -98,6 +100,8 @@ export interface QueueSocket {
    * @param upTo the largest id of each queue that is meant; all of them without it
    */
   decide(verdict: Verdict, numbers: QueueNumbers, upTo?: QueueNumbers): void;
+  /** Throws the notices away that nobody has read; the packets stay. */
+  drain(): void;
   /** Sets how many packets each queue holds. */
   limit(numbers: QueueNumbers, packets: number): void;
   close(): void;
@@ -139,6 +143,14 @@ function queueSocket(netlink: NetlinkSocket): QueueSocket {
       netlink.post((sequence) => verdictUpTo(sequence, verdict, numbers.in, upTo.in));
       netlink.post((sequence) => verdictUpTo(sequence, verdict, numbers.out, upTo.out));
     },
+    drain() {
+      const notice = Buffer.alloc(4096);
+      try {
+        for (;;) recv(fd, notice, notice.length, MSG_DONTWAIT);
+      } catch (error) {
+        if (!isErrno(error, 'EAGAIN')) throw error;
+      }
+    },
     limit(numbers, packets) {
       roomFor(fd, packets);
       for (const number of [numbers.in, numbers.out]) {
@@ -156,9 +168,12 @@ function portOf(fd: number): number {
   return address.readUInt32LE(4);
 }
 
-/** Notices of both queues are never read, so all of them must fit. The kernel doubles the number it is given. */
+/**
+ * Notices of both queues are not read, so all of them must fit; and the kernel doubles the number it is given, so that there is
+ * room twice: a packet that the kernel has thrown away makes room in its queue, but its notice stays.
+ */
 const roomFor = (fd: number, limit: number): void =>
-  setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, Math.min(2 * limit * noticeBytes, 2 ** 30 - 1) / 2 + 64 * 1024);
+  setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, Math.min(2 * limit * noticeBytes + 64 * 1024, 2 ** 30 - 1));
 
 function setOption(fd: number, level: number, name: number, value: number): void {
   const bytes = Buffer.alloc(4);
