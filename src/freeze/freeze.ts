@@ -3,6 +3,7 @@
  * each step is a function below it, in order.
  */
 import { userInfo } from 'node:os';
+import { nothingLost } from '../hold/ledger';
 import { refuseHost } from '../namespace/namespace';
 import { links } from '../netlink/route';
 import { commit as commitChanges } from '../nftables/batch';
@@ -159,7 +160,11 @@ async function clearEnded(target: Work, machine: Machine): Promise<void> {
   const isSteal = standing?.freezing?.mode === 'steal' || target.plan.mode === 'steal';
   if (standing?.lease.state !== 'ended' || !isSteal) return;
   const how = isTooLate(standing, target.record) ? 'discard' : 'release';
-  await releaseAndRemove(target.site, machine, how, target.record?.hold?.keeper);
+  const cleared = await releaseAndRemove(target.site, machine, how, target.record?.hold?.keeper);
+  if (cleared && !nothingLost(cleared.held)) {
+    const { in: incoming, out } = cleared.held;
+    target.notes.push(`of the freeze whose lease had ended, ${incoming.lost} packets in and ${out.lost} out were lost`);
+  }
   target.before = null;
 }
 

@@ -39,10 +39,10 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
       notes: ['it has no lease to extend: it is endless'],
     };
   }
-  // A keeper that tries too early opens nothing, so the new one comes before the kernel is told, and the old one goes after.
-  const handover = standing.freezing?.mode === 'steal' ? handOver(target, record, asked, machine) : null;
-  const state = await readBack(site, { listing: false });
   const length = asked ?? remaining(standing.lease.state === 'running' ? standing.lease.timeoutMs : 0);
+  // A keeper that tries too early opens nothing, so the new one comes before the kernel is told, and the old one goes after.
+  const handover = standing.freezing?.mode === 'steal' ? handOver(target, record, length, machine) : null;
+  const state = await readBack(site, { listing: false });
   try {
     await load(target, renewingText(state.lease, length));
   } catch (error) {

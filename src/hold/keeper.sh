@@ -82,45 +82,71 @@ queue_bytes() {
   printf '\\%03o\\%03o' $(($1 / 256)) $(($1 % 256))
 }
 
-# decide VERDICT: one message for each queue (netlink header, nfgenmsg, NFQA_VERDICT_HDR: verdict and the largest id).
+# decide VERDICT: about all that is held.
 decide() {
-  for queue in "$bytes_in" "$bytes_out"; do
-    printf '\040\000\000\000\003\003\001\000\000\000\000\000\000\000\000\000\000\000'"$queue"'\014\000\002\000\000\000\000\00'"$1"'\177\377\377\377' >&3
-  done
+  send "$1" "$bytes_in" '\177\377\377\377'
+  send "$1" "$bytes_out" '\177\377\377\377'
 }
 
-# held: how many packets wait, in and out.
+# send VERDICT QUEUE ID: one message (netlink header, nfgenmsg, NFQA_VERDICT_HDR: verdict and the largest id that is meant).
+send() {
+  printf '\040\000\000\000\003\003\001\000\000\000\000\000\000\000\000\000\000\000'"$2"'\014\000\002\000\000\000\000\00'"$1$3" >&3
+}
+
+# held: how many packets wait, in and out, and the id that the oldest of them has at the most.
 held() {
-  held_in=0 held_out=0
-  while read -r number _ waiting _; do
+  held_in=0 held_out=0 oldest_in=0 oldest_out=0
+  while read -r number _ waiting _ _ _ unread sequence _; do
     case $number in
-      "$queue_in") held_in=$waiting ;;
-      "$queue_out") held_out=$waiting ;;
+      "$queue_in") held_in=$waiting oldest_in=$((sequence - waiting + unread + 1)) ;;
+      "$queue_out") held_out=$waiting oldest_out=$((sequence - waiting + unread + 1)) ;;
     esac
   done </proc/self/fd/4
   held=$((held_in + held_out))
 }
 
-# end_lease: gives back what is held; what is more than a second late helps nobody and is dropped.
+# has_ended: asks the chain about the oldest packet alone. It goes on if the lease has ended; if not, it is queued again,
+# and nothing else has been touched: asking about all of them would number them anew each time, and fill the socket.
+has_ended() {
+  before=$held
+  if [ "$held_in" -gt 0 ]; then
+    send 4 "$bytes_in" "$(queue_bytes $((oldest_in / 65536)))$(queue_bytes $((oldest_in % 65536)))"
+  else
+    send 4 "$bytes_out" "$(queue_bytes $((oldest_out / 65536)))$(queue_bytes $((oldest_out % 65536)))"
+  fi
+  held
+  [ "$held" -lt "$before" ]
+}
+
+# end_lease: gives back what is held; what is more than a second late helps nobody and is dropped, but for the oldest
+# packet, by which the chain is asked.
 end_lease() {
   late=$((now - due)) due=''
   held
   last_in=$held_in last_out=$held_out
   if [ "$late" -gt 100 ] && [ "$tries" -le 5 ]; then
-    decide 0
-    leave_word drop
+    # The one packet that was asked about has gone on.
+    if [ "$held" -gt 0 ]; then
+      if [ "$held_in" -gt 0 ]; then last_in=1 last_out=0; else last_in=0 last_out=1; fi
+      has_ended || return 0
+      decide 0
+    fi
+    leave_word repeat
   elif give_back "$tries"; then
     leave_word repeat
   fi
 }
 
-# give_back TRIES: fails when packets are held still, so that the lease is in force: somebody has extended it.
+# give_back TRIES: fails when the lease is in force still: somebody has extended it, and sees to its end.
 give_back() {
   left=$1
   held
   while [ "$held" -gt 0 ] && [ "$left" -gt 0 ]; do
-    decide 4
-    left=$((left - 1))
+    if has_ended; then
+      decide 4
+    else
+      left=$((left - 1))
+    fi
     held
     [ "$held" -eq 0 ] || { pause 2; held; }
   done

@@ -111,7 +111,7 @@ describeOneEngine('netfreeze is killed', (engine) => {
     const took: number[] = [];
     for (const command of [on, ...commands]) took.push(await timeOf(lab, engine, command));
     let killed = 0;
-    for (let round = 0; killed < 200 && round < 300; round += 1) {
+    for (let round = 0; killed < 200 && round < 800; round += 1) {
       const which = round % commands.length;
       // Each command at forty moments of its life, from its start to shortly before its end.
       const moment = (took[which + 1] ?? 0) * (((round * 7) % 40) / 42);

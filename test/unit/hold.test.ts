@@ -94,10 +94,10 @@ describe('a verdict on all that is held', () => {
     }
   });
 
-  /** Runs two functions of the keeper's script with a file in the socket's place. */
+  /** Runs three functions of the keeper's script with a file in the socket's place. */
   function keeperDecides(code: number, incoming: number, out: number): Buffer {
     const script = readFileSync(join(__dirname, '../../src/hold/keeper.sh'), 'utf8');
-    const functions = ['queue_bytes', 'decide'].map((name) => {
+    const functions = ['queue_bytes', 'decide', 'send'].map((name) => {
       const [text] = new RegExp(`^${name}\\(\\) \\{\\n.*?^\\}\\n`, 'ms').exec(script) ?? [];
       if (text === undefined) throw new Error(`keeper.sh has no function ${name}`);
       return text;
