@@ -58,10 +58,10 @@ describeOneEngine('the end of a lease', (engine) => {
     'comes while the keeper is stopped: what is held is discarded by whoever comes later, and counted as lost':
       async () => {
         const lab = await countingLab();
-        await lab.freeze('--mode', 'steal', '--lease', '2s');
+        await lab.freeze('--mode', 'steal', '--lease', long.text);
         await send(lab, 'peer', [job]);
         process.kill(await keeperOf(lab), 'SIGSTOP');
-        await sleep(4500);
+        await sleep(long.ms + 1500);
         const ended = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
         expect(ended).toMatchObject({ state: 'thawed', held: { in: { held: 10, released: 0, lost: 0 } } });
         const thawed = expectExit(await lab.netfreeze('off', lab.box), 0);
