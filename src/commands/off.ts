@@ -35,6 +35,13 @@ export default class Off extends NetfreezeCommand {
     if (flags['no-kick'] && flags['kick-peers']) {
       throw new Failure('kick-or-not', Exit.usage, '--no-kick and --kick-peers exclude each other');
     }
+    if (flags.discard && flags['kick-peers']) {
+      throw new Failure(
+        'kick-or-not',
+        Exit.usage,
+        '--discard and --kick-peers exclude each other: what is discarded is to be forgotten',
+      );
+    }
     const request = {
       discard: flags.discard ?? false,
       kick: { sockets: !flags['no-kick'], peers: flags['kick-peers'] ?? false },

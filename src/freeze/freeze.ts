@@ -137,7 +137,7 @@ async function takeDownBefore(target: Work, { holdTimers }: FreezeRequest, { sta
     (record.hold?.limit ?? target.plan.holdLimit) === target.plan.holdLimit;
   const stands = leaseCovers(expected, state) && differences(expected, state).length === 0;
   target.done = asked && stands && holdDrift(target.site, standing, record) === null;
-  if (target.done) target.held = ledgersOf(target.site, standing, { stateDirectory });
+  if (target.done) target.held = ledgersOf(target.site, standing, { stateDirectory }, record);
   if (target.done || standing.lease.state === 'ended') return;
   const { freezing } = standing;
   if (freezing && freezing.mode !== target.plan.mode) throw otherMode(target.name, freezing.mode);
@@ -159,8 +159,8 @@ async function clearEnded(target: Work, machine: Machine): Promise<void> {
   const standing = readStanding(target.site);
   const isSteal = standing?.freezing?.mode === 'steal' || target.plan.mode === 'steal';
   if (standing?.lease.state !== 'ended' || !isSteal) return;
-  const how = isTooLate(standing, target.record) ? 'discard' : 'release';
-  const cleared = await releaseAndRemove(target.site, machine, how, target.record?.hold?.keeper);
+  const how = isTooLate(target.site, standing, target.record) ? 'discard' : 'release';
+  const cleared = await releaseAndRemove(target.site, machine, how, target.record);
   if (cleared && !nothingLost(cleared.held)) {
     const { in: incoming, out } = cleared.held;
     target.notes.push(`of the freeze whose lease had ended, ${incoming.lost} packets in and ${out.lost} out were lost`);
@@ -248,7 +248,7 @@ function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): 
   };
   writeRecord(machine.stateDirectory, record);
   target.record = record;
-  if (target.standing) target.held = ledgersOf(target.site, target.standing, machine);
+  if (target.standing) target.held = ledgersOf(target.site, target.standing, machine, record);
 }
 
 const hasDevice = ({ site }: Work, name: string): boolean => links(site.route).some((link) => link.name === name);

@@ -4,16 +4,16 @@
  */
 
 import { endKeepers, findHold, ownerOf, queuesOf } from '../hold/hold';
-import { endKeeper, forgetWord, type Keeper, startKeeper } from '../hold/keeper';
+import { forgetWord, type Keeper, startKeeper } from '../hold/keeper';
 import { bindQueues, type QueueSocket } from '../hold/queue';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno } from '../platform/libc';
 import { startOf } from '../platform/process';
-import { type FreezeRecord, type HoldRecord, stateName, wordFile } from '../record/record';
+import { type FreezeRecord, type HoldRecord, monotonicMs, stateName, wordFile } from '../record/record';
 import type { Opened } from './group';
 import type { Machine, Site } from './machine';
 import { numbersIn } from './queues';
-import type { Standing } from './standing';
+import { leaseUntil, type Standing } from './standing';
 import type { Work } from './work';
 
 /** Binds the queues, or takes over those of the freeze that stands, and starts the keeper. */
@@ -46,9 +46,15 @@ export function hold(target: Work, { stateDirectory }: Machine): void {
     });
     target.holding = { socket, keeper, earlier: earlier?.keeper ?? null };
   } catch (error) {
+    restoreLimit(earlier?.socket, target);
     socket.close();
     throw error;
   }
+}
+
+/** The queues hold as much again as the freeze that stood before has asked for. */
+function restoreLimit(socket: QueueSocket | null | undefined, { plan, record }: Work): void {
+  if (record?.hold) socket?.limit(plan.queues, record.hold.limit);
 }
 
 function bind({ site, name, plan }: Work): QueueSocket {
@@ -69,8 +75,8 @@ function bind({ site, name, plan }: Work): QueueSocket {
 /** A keeper on its way to another one's place. */
 interface Handover {
   keeper: Keeper;
-  /** The new one is told when the lease ends, and the old one goes. */
-  finish(leaseLeftMs: number | null): Promise<void>;
+  /** The new one is told when the lease ends, by monotonicMs(), and every other goes. */
+  finish(leaseUntilMs: number | null): Promise<void>;
   /** The old one stays. */
   undo(): void;
 }
@@ -104,9 +110,10 @@ export function handOver(
   });
   return {
     keeper: { pid: keeper.pid, start: keeper.start },
-    async finish(leaseLeftMs) {
-      await keeper.tell(leaseLeftMs);
-      endKeeper(earlier.keeper);
+    async finish(leaseUntilMs) {
+      await keeper.tell(leaseUntilMs && leaseUntilMs - monotonicMs());
+      // Also one that a renewal has left behind which was killed.
+      endKeepers(state, keeper);
       socket.close();
     },
     undo() {
@@ -134,22 +141,23 @@ const socketForbidden = (name: string) =>
 export function holdRecord({ holding, plan, record }: Work): HoldRecord | null {
   if (plan.mode !== 'steal') return null;
   const known = holding ? { pid: holding.keeper.pid, start: holding.keeper.start } : (record?.hold?.keeper ?? null);
-  return { queues: plan.queues, limit: plan.holdLimit, keeper: known };
+  return { queues: plan.queues, limit: plan.holdLimit, keeper: known, thaw: null };
 }
 
 /** All targets are proven: the keeper is told when the freeze ends, and an earlier one goes. */
-export async function settleHold({ holding, standing }: Work): Promise<void> {
+export async function settleHold({ holding, standing, site }: Work): Promise<void> {
   if (!holding) return;
-  await holding.keeper.tell(standing?.lease.state === 'running' ? standing.lease.expiresMs : null);
-  if (holding.earlier) endKeeper(holding.earlier);
+  const until = leaseUntil(standing);
+  await holding.keeper.tell(until && until - monotonicMs());
+  if (holding.earlier) endKeepers(stateName(site.namespace), holding.keeper);
   holding.socket.close();
 }
 
 /** The freeze is undone: what it has started goes, and what stood before keeps its keeper. */
 export function undoHold(target: Work): void {
-  const { holding, plan, record } = target;
+  const { holding } = target;
   if (!holding) return;
-  if (holding.earlier && record?.hold) holding.socket.limit(plan.queues, record.hold.limit);
+  if (holding.earlier) restoreLimit(holding.socket, target);
   holding.keeper.end();
   holding.socket.close();
   target.holding = null;

@@ -114,7 +114,7 @@ async function inspect(name: string, namespace: Namespace, machine: Machine): Pr
       ? await withTable(site, empty, standing, record, atWork)
       : withoutTable(empty, record, atWork);
     finding.report.notes.push(...timersNote(finding.report, record));
-    const held = standing && ledgersOf(site, standing, machine);
+    const held = standing && ledgersOf(site, standing, machine, record);
     return { ...finding, report: { ...finding.report, held } };
   } finally {
     site.close();

@@ -13,17 +13,17 @@ export interface KickRequest {
 
 /**
  * Looks for who will be kicked; to be called before the thaw.
- * @param mode of the freeze: where packets were held they are given back, and TCP needs no kick
+ * @param isNeeded whether packets were stopped that nobody gives back
  * @param notes gets what went wrong
  * @returns null when nobody is to be kicked
  */
 export function planKick(
   namespace: Namespace,
-  mode: string | null,
+  isNeeded: boolean,
   request: KickRequest,
   notes: string[],
 ): KickPlan | null {
-  if (!request.sockets || mode === 'steal') return null;
+  if (!request.sockets || !isNeeded) return null;
   try {
     return plan(namespace, { peers: request.peers });
   } catch (error) {

@@ -50,7 +50,7 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
     throw error;
   }
   const renewed = readStanding(site);
-  await handover?.finish(renewed?.lease.state === 'running' ? renewed.lease.expiresMs : null);
+  await handover?.finish(leaseUntil(renewed));
   if (renewed?.lease.state !== 'running' || renewed.lease.timeoutMs !== length) {
     throw new Failure('not-verified', Exit.verificationFailed, `${name}: the kernel does not show the renewed lease`);
   }
@@ -63,7 +63,7 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
       hold: record.hold && handover ? { ...record.hold, keeper: handover.keeper } : record.hold,
     });
   }
-  const held = ledgersOf(site, renewed, machine);
+  const held = ledgersOf(site, renewed, machine, record);
   return { ...standingReport(empty, renewed, record, 'frozen'), held, verified: true, changed: true };
 }
 

@@ -24,7 +24,8 @@ const sameMomentMs = 50;
 /** The state of a lease as the kernel keeps it. */
 export type Lease =
   | { state: 'endless' }
-  | { state: 'running'; timeoutMs: number; expiresMs: number }
+  /** `untilMs`: its end by monotonicMs(), which does not age as `expiresMs` does. */
+  | { state: 'running'; timeoutMs: number; expiresMs: number; untilMs: number }
   /** The set is empty: traffic flows. */
   | { state: 'ended' };
 
@@ -66,7 +67,9 @@ function leaseOf(found: TimedElement[]): Lease {
   const expiresMs = Math.min(...timed.map((element) => element.expiresMs ?? 0));
   const timeoutMs = Math.min(...timed.map((element) => element.timeoutMs));
   const isRunning = timed.length > 0 && Math.max(...timed.map((element) => element.expiresMs ?? 0)) > sameMomentMs;
-  return isRunning ? { state: 'running', timeoutMs, expiresMs } : { state: 'ended' };
+  return isRunning
+    ? { state: 'running', timeoutMs, expiresMs, untilMs: monotonicMs() + expiresMs }
+    : { state: 'ended' };
 }
 
 /** Whether a table of our name is ours: by its freezing rules, or by a record of it and the set that it must have. */
@@ -101,4 +104,4 @@ export const generationOf = ({ netfilter }: Site): number => generation(netfilte
 
 /** @returns when the kernel will end the lease, by monotonicMs() */
 export const leaseUntil = (standing: Standing | null): number | null =>
-  standing?.lease.state === 'running' ? monotonicMs() + standing.lease.expiresMs : null;
+  standing?.lease.state === 'running' ? standing.lease.untilMs : null;

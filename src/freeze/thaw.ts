@@ -1,6 +1,7 @@
 /** The thaw: our tables are taken away in one transaction, and that is verified. Works from the kernel alone (law 2). */
 
 import { endKeepers } from '../hold/hold';
+import { keptStates } from '../hold/keeper';
 import { type Ledgers, nothingLost } from '../hold/ledger';
 import { discover } from '../namespace/discover';
 import { inside, type Namespace, release } from '../namespace/namespace';
@@ -8,7 +9,7 @@ import { NETLINK, openNetlink } from '../netlink/socket';
 import { NftRefusal } from '../nftables/engine';
 import { familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
-import { isErrno } from '../platform/libc';
+import { isErrno, SystemError } from '../platform/libc';
 import { type FreezeRecord, readRecord, removeRecord, stateName, writeRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import { driftOf, foreignTable } from './drift';
@@ -16,7 +17,7 @@ import { type Attempt, type Opened, onEach, resolveAll } from './group';
 import { holdingSignals } from './interruption';
 import { type KickRequest, planKick } from './kick';
 import type { Machine } from './machine';
-import { isTooLate, type Released, releaseAndRemove } from './release';
+import { asThawing, isTooLate, ledgersOf, type Released, releaseAndRemove } from './release';
 import { asFailure, emptyReport, type Operation, standingReport, type TargetReport } from './report';
 import { noting, openSequel, type Sequel } from './sequel';
 import { isOurs, readStanding, type Standing } from './standing';
@@ -33,9 +34,9 @@ export interface ThawRequest {
 export const thaw = (names: string[], request: ThawRequest, machine: Machine): Promise<Operation> =>
   thawAttempts(resolveAll(names), request, machine);
 
-/** Thaws every namespace of the machine that has a freeze. */
+/** Thaws every namespace of the machine that has a freeze, or something that one has left behind. */
 export const thawEverything = (request: ThawRequest, machine: Machine): Promise<Operation> =>
-  thawAttempts(frozenNamespaces(), request, machine);
+  thawAttempts(touchedNamespaces(machine), request, machine);
 
 /** A full or broken state directory must not keep anything frozen: the kernel is what is thawed (law 2). */
 function thawAttempts(attempts: Attempt[], request: ThawRequest, machine: Machine): Promise<Operation> {
@@ -54,23 +55,35 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   const notes: string[] = [];
   if (!standing) {
     if (record?.phase === 'frozen') notes.push('the record said frozen, but the kernel showed no freeze');
-    endKeepers(stateName(site.namespace));
+    if (endKeepers(stateName(site.namespace)) > 0) notes.push('a keeper without a freeze was ended');
     notes.push(...releaseTimers(site.namespace, timersOf(record)));
     notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
     return { ...report, verified: true, notes };
   }
   if (!isOurs(standing, record)) throw foreignTable(name);
   notes.push(...(await driftNotes(target, standing, record)));
-  if (record) notes.push(...noting(() => writeRecord(machine.stateDirectory, { ...record, phase: 'thawing' })));
+  const isLate = isTooLate(site, standing, record);
+  const how = request.discard || isLate ? 'discard' : 'release';
+  const lostSoFar = ledgersOf(site, standing, machine, record);
+  const thawing = record && asThawing(site, record, how, machine);
+  if (thawing) notes.push(...noting(() => writeRecord(machine.stateDirectory, thawing)));
   const before = standingReport(report, standing, record, 'thawed');
-  const plan = planKick(site.namespace, before.mode, request.kick, notes);
-  const isLate = isTooLate(standing, record);
-  const released = await remove(target, request.discard || isLate ? 'discard' : 'release', record, machine);
-  if (released) notes.push(...heldNotes(released.held, request, isLate));
+  const plan = planKick(site.namespace, needsKick(how, lostSoFar), request.kick, notes);
+  const released = await remove(target, how, thawing, machine);
+  if (released) notes.push(...heldNotes(released.held, request, isLate), ...interruptionNotes(record));
   const after = await sequel.follow(target, plan, record);
   notes.push(...after.notes);
   return { ...before, lease: null, verified: true, changed: true, ...released, kicked: after.kicked, notes };
 }
+
+/** Where every packet was held and is given back, TCP needs no kick; and what was discarded is to be forgotten. */
+const needsKick = (how: 'release' | 'discard', held: Ledgers | null): boolean =>
+  held === null || (how === 'release' && !nothingLost(held));
+
+const interruptionNotes = (record: FreezeRecord | null): string[] =>
+  record?.phase === 'thawing'
+    ? ['an earlier thaw was interrupted: what left the queues after it had begun is counted as given back']
+    : [];
 
 /** The discarded are lost, and it is said why. */
 function heldNotes(held: Ledgers, { discard }: ThawRequest, isLate: boolean): string[] {
@@ -87,13 +100,14 @@ async function remove(
   machine: Machine,
 ): Promise<Released | null> {
   try {
-    return await releaseAndRemove(site, machine, how, record?.hold?.keeper);
+    return await releaseAndRemove(site, machine, how, record);
   } catch (cause) {
-    if (!(cause instanceof NftRefusal)) throw cause;
+    if (!(cause instanceof NftRefusal || cause instanceof SystemError)) throw cause;
+    const [who, answer] = cause instanceof NftRefusal ? ['nft', cause.answer.trim()] : ['the kernel', cause.message];
     throw new Failure(
       'thaw-refused',
       Exit.verificationFailed,
-      `nft refused to thaw ${name}, which stays frozen: ${cause.answer.trim()}`,
+      `${who} refused to thaw ${name}, which stays frozen: ${answer}`,
       {
         suggestions: ['try again; if it stays so, `nft delete table inet netfreeze` in the namespace'],
         cause,
@@ -114,10 +128,13 @@ async function driftNotes({ site }: Opened, standing: Standing, record: FreezeRe
   return standing.lease.state === 'ended' ? [...notes, 'its lease had ended; traffic was flowing already'] : notes;
 }
 
-/** Every namespace that has a table of our name, pinned. */
-function frozenNamespaces(): Attempt[] {
+/** Every namespace that has a table of our name, a record or a keeper, pinned. */
+function touchedNamespaces({ stateDirectory }: Machine): Attempt[] {
+  const kept = keptStates();
   return discover().flatMap(({ name, namespace }): Attempt[] => {
-    if (!hasTable(namespace)) {
+    const isTouched =
+      kept.has(stateName(namespace)) || readRecord(stateDirectory, namespace) !== null || hasTable(namespace);
+    if (!isTouched) {
       release(namespace);
       return [];
     }

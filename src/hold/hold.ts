@@ -21,9 +21,12 @@ export interface Hold {
   socket: QueueSocket | null;
   /** Decides about all packets that are held now, those that came in first; each direction in its order. */
   decide(verdict: 'accept' | 'drop'): void;
-  /** Decides about what is held now in turns, a little of each direction, so that neither waits for all of the other. */
-  decideInTurns(verdict: 'accept' | 'drop', queues: BothQueues): void;
-  /** Tells the keeper that a thaw is under way: it gives back what is still held 0.2 s later. */
+  /**
+   * Decides about what is held now in turns, a little of each direction, so that neither waits for all of the other.
+   * @param betweenTurns is called after each turn
+   */
+  decideInTurns(verdict: 'accept' | 'drop', queues: BothQueues, betweenTurns: () => void): void;
+  /** Tells the keeper that a thaw is under way: it gives back what is still held 0.2 s after it was last told. */
   beginThaw(): void;
   /** Lets go of the socket; the keeper goes on. */
   close(): void;
@@ -43,7 +46,8 @@ export function findHold(
 ): Hold | null {
   const port = ownerOf(queuesOf(namespace, numbers));
   if (port === null) return null;
-  return holdBy(findKeepers(state, known), port, numbers) ?? (known && holdBy(findKeepers(state), port, numbers));
+  const by = (keepers: Keeper[]) => holdBy(keepers, namespace, port, numbers);
+  return by(findKeepers(state, known)) ?? (known && by(findKeepers(state)));
 }
 
 /** The two queues of a freeze, null where no socket is bound. */
@@ -63,24 +67,28 @@ export function queuesOf(namespace: Namespace, numbers: QueueNumbers): BothQueue
 export const ownerOf = ({ in: incoming, out }: BothQueues): number | null =>
   incoming && out && incoming.owner === out.owner ? incoming.owner : null;
 
-/** Ends every keeper of a namespace. @returns how many there were */
-export function endKeepers(state: string): number {
-  const keepers = findKeepers(state);
+/**
+ * Ends every keeper of a namespace.
+ * @param but one that stays
+ * @returns how many there were
+ */
+export function endKeepers(state: string, but: Keeper | null = null): number {
+  const keepers = findKeepers(state).filter(({ pid }) => pid !== but?.pid);
   for (const keeper of keepers) endKeeper(keeper);
   return keepers.length;
 }
 
-function holdBy(keepers: Keeper[], port: number, numbers: QueueNumbers): Hold | null {
+function holdBy(keepers: Keeper[], namespace: Namespace, port: number, numbers: QueueNumbers): Hold | null {
   for (const keeper of keepers) {
     try {
-      const socket = takeSocket(keeper, port);
+      const socket = takeSocket(keeper, port, namespace);
       if (!socket) continue;
       return {
         keeper,
         port,
         socket,
         decide: (verdict) => socket.decide(verdict, numbers),
-        decideInTurns: (verdict, queues) => inTurns(socket, verdict, numbers, queues),
+        decideInTurns: (verdict, queues, betweenTurns) => inTurns(socket, verdict, numbers, queues, betweenTurns),
         beginThaw: () => signalKeeper(keeper, 'SIGHUP'),
         close: () => socket.close(),
       };
@@ -112,10 +120,12 @@ export function inTurns(
   verdict: 'accept' | 'drop',
   numbers: QueueNumbers,
   { in: incoming, out }: BothQueues,
+  betweenTurns: () => void = () => {},
 ): void {
   const most = Math.max(incoming?.held ?? 0, out?.held ?? 0);
   for (let done = turn; done < most; done += turn) {
     const upTo = (queue: QueueState | null) => (queue ? queue.sequence - Math.max(0, queue.held - done) : 0);
     socket.decide(verdict, numbers, { in: upTo(incoming), out: upTo(out) });
+    betweenTurns();
   }
 }

@@ -2,10 +2,10 @@
  * The keeper: the tiny process that keeps a steal queue's socket open (keeper.sh). It is started before the first packet
  * is queued, is found again without a record, and ends when nobody needs it any more.
  */
-import { closeSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
-import { inside, type Namespace } from '../namespace/namespace';
+import { inside, isSocketIn, type Namespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno } from '../platform/libc';
 import { argumentsOf, keepDescriptorsToOurselves, startOf, takeDescriptor } from '../platform/process';
@@ -104,9 +104,7 @@ export function startKeeper(errand: Errand): StartedKeeper {
 
 /** The keeper's clock is the time since the machine was started, in hundredths of a second, as /proc/uptime has it. */
 function say(order: Writable, leaseLeftMs: number | null): Promise<void> {
-  const [uptime = '0'] = readFileSync('/proc/uptime', 'utf8').split(' ');
-  const due =
-    leaseLeftMs === null ? 'endless' : String(Math.round(Number(uptime) * 100) + Math.ceil(leaseLeftMs / 10) + 1);
+  const due = leaseLeftMs === null ? 'endless' : String(Math.ceil((uptimeMs() + leaseLeftMs) / 10) + 1);
   return new Promise((done) => {
     order.end(`${due}\n`, () => done());
   });
@@ -119,9 +117,7 @@ function say(order: Writable, leaseLeftMs: number | null): Promise<void> {
  */
 export function findKeepers(state: string, known: Keeper | null = null): Keeper[] {
   if (known && startOf(known.pid) === known.start && isKeeperOf(known.pid, state)) return [known];
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .map(Number)
+  return processes()
     .filter((pid) => isKeeperOf(pid, state))
     .flatMap((pid) => {
       const start = startOf(pid);
@@ -129,24 +125,61 @@ export function findKeepers(state: string, known: Keeper | null = null): Keeper[
     });
 }
 
+/** @returns what record and lock are called of every namespace that has a keeper */
+export const keptStates = (): Set<string> =>
+  new Set(
+    processes()
+      .map(stateKeptBy)
+      .filter((state) => state !== null),
+  );
+
+/**
+ * When a keeper's lease ends, by what it was started with; for those who have no record of the freeze.
+ * @returns milliseconds from now, negative once it has ended; null: endless, or not known
+ */
+export function leaseLeftOf({ pid, start }: Keeper): number | null {
+  const lease = Number(argumentsOf(pid)[6]);
+  // A keeper is started right before its lease. Clock ticks are hundredths of a second on every machine (USER_HZ).
+  return Number.isInteger(lease) ? (start + lease) * 10 - uptimeMs() : null;
+}
+
+const uptimeMs = (): number => Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000;
+
 /** @returns the queues that a keeper was started for; null when it has ended */
 export function numbersOf({ pid }: Keeper): QueueNumbers | null {
   const [incoming, out] = argumentsOf(pid).slice(4, 6).map(Number);
   return Number.isInteger(incoming) && Number.isInteger(out) ? { in: Number(incoming), out: Number(out) } : null;
 }
 
-const isKeeperOf = (pid: number, state: string): boolean => {
-  const [name, , , of] = argumentsOf(pid);
-  return name === keeperName && of === state;
-};
+const processes = (): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map(Number);
+
+const isKeeperOf = (pid: number, state: string): boolean => stateKeptBy(pid) === state;
+
+/** A process of another user is no keeper, whatever it calls itself: root's in a container's user namespace, say. */
+function stateKeptBy(pid: number): string | null {
+  const [name, , , state] = argumentsOf(pid);
+  return name === keeperName && state !== undefined && isOurs(pid) ? state : null;
+}
+
+function isOurs(pid: number): boolean {
+  try {
+    return statSync(`/proc/${pid}`).uid === process.geteuid?.();
+  } catch {
+    return false;
+  }
+}
 
 /**
  * Takes a keeper's socket, to decide with.
  * @param owner the netlink port that the kernel's table names: another socket is not the queues'
+ * @param namespace where the queues are: a port names one socket of one namespace
  * @returns null when it has not that socket (a process that only looks like a keeper, say)
  * @throws Failure `socket-forbidden` where the kernel lets nobody take descriptors
  */
-export function takeSocket(keeper: Keeper, owner: number): QueueSocket | null {
+export function takeSocket(keeper: Keeper, owner: number, namespace: Namespace): QueueSocket | null {
   let fd: number;
   try {
     fd = takeDescriptor(keeper.pid, socketDescriptor);
@@ -165,9 +198,9 @@ export function takeSocket(keeper: Keeper, owner: number): QueueSocket | null {
   }
   try {
     const socket = queueSocketOn(fd);
-    if (socket.port === owner) return socket;
+    if (socket.port === owner && isSocketIn(fd, namespace)) return socket;
   } catch (error) {
-    if (!isErrno(error, 'ENOTSOCK', 'EINVAL')) throw error;
+    if (!isErrno(error, 'ENOTSOCK', 'EINVAL', 'ENOTTY')) throw error;
   }
   closeSync(fd);
   return null;

@@ -17,6 +17,8 @@ const O_PATH = 0x200000;
 /** asm-generic/socket.h; the cookie names a namespace for as long as the machine runs, an inode number is used again. */
 const SOL_SOCKET = 1;
 const SO_NETNS_COOKIE = 71;
+/** linux/sockios.h: opens the namespace of a socket (kernel 4.9). */
+const SIOCGSKNS = 0x894c;
 /** sys/socket.h */
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 0x80002;
@@ -143,6 +145,21 @@ export function cookieOf(namespace: Namespace): string | null {
   } catch (error) {
     if (isErrno(error, 'ENOPROTOOPT')) return null;
     throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * @param socketFd any socket of this process
+ * @returns whether it was opened in the namespace
+ * @throws SystemError ENOTTY or EINVAL for what is no socket, EPERM without CAP_NET_ADMIN there
+ */
+export function isSocketIn(socketFd: number, namespace: NamespaceId): boolean {
+  const fd = ioctl(socketFd, SIOCGSKNS);
+  try {
+    const { dev, ino } = fstatSync(fd);
+    return sameNamespace({ device: dev, inode: ino }, namespace);
   } finally {
     closeSync(fd);
   }

@@ -40,12 +40,21 @@ export interface FreezeRecord {
   hold: HoldRecord | null;
 }
 
+/** A thaw that was begun. */
+export interface ThawRecord {
+  how: 'release' | 'discard';
+  /** What had been lost to other causes before it began. */
+  lost: { in: number; out: number };
+}
+
 /** What a record knows of a hold. */
 export interface HoldRecord {
   queues: { in: number; out: number };
   limit: number;
   /** The keeper by process id and start; null until it is started. */
   keeper: { pid: number; start: number } | null;
+  /** In phase `thawing`; null before. */
+  thaw: ThawRecord | null;
 }
 
 /** @returns the machine's monotonic clock in milliseconds, the same for all processes of one boot */
@@ -138,7 +147,10 @@ export function listRecords(directory: string): FreezeRecord[] {
 function parseRecord(file: string): FreezeRecord | null {
   try {
     const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<FreezeRecord> | null;
-    return isRecord(value) ? { ...value, timers: value.timers ?? null } : null;
+    if (!isRecord(value)) return null;
+    // Records of earlier versions know less.
+    const hold = value.hold && { ...value.hold, thaw: value.hold.thaw ?? null };
+    return { ...value, timers: value.timers ?? null, hold };
   } catch {
     return null;
   }
@@ -166,8 +178,12 @@ function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
 function isHold(value: unknown): boolean {
   if (value === null) return true;
   if (typeof value !== 'object') return false;
-  const { queues, limit, keeper } = value as Partial<HoldRecord>;
-  const numbers = [queues?.in, queues?.out, limit, ...(keeper ? [keeper.pid, keeper.start] : [])];
+  const { queues, limit, keeper, thaw } = value as Partial<HoldRecord>;
+  const numbers = [
+    ...[queues?.in, queues?.out, limit],
+    ...(keeper ? [keeper.pid, keeper.start] : []),
+    ...(thaw ? [thaw.lost?.in, thaw.lost?.out] : []),
+  ];
   return numbers.every(Number.isInteger);
 }
 

@@ -4,7 +4,7 @@ import { families, type Lab, useLabs } from './rig/lab';
 import { expectExit, only } from './rig/netfreeze';
 import { type Connection, connection, deafen, monotonicMs, type SocketEnd, undeafen } from './rig/sockets';
 import { together } from './rig/together';
-import { sleep } from './rig/wait';
+import { sleep, until } from './rig/wait';
 
 /** Retransmissions come 0.2, 0.6, 1.4, 3.0, 6.2 and 12.6 s after the first try: a freeze that ends in the last gap leaves seconds. */
 const freezeMs = 7000;
@@ -107,6 +107,26 @@ describeOneEngine('the kick', (engine) => {
       expect(await waiting).toEqual([null, null]);
     },
 
+    'a steal needs no kick, but where it has lost packets it is given': async () => {
+      const [whole, lossy] = [await makeLab(), await makeLab()];
+      for (const [lab, options] of [
+        [whole, []],
+        [lossy, ['--hold-limit', '1']],
+      ] as const) {
+        const { box, peer } = await connection(lab, { port: 7300, set: { TCP_NODELAY: 1 } });
+        await lab.freeze('--mode', 'steal', ...options);
+        for (let turn = 0; turn < 3; turn += 1) expect(await box.send(1)).toBe(1);
+        await sleep(freezeMs);
+        const report = await thawed(lab);
+        const ended = monotonicMs();
+        expect(report.kicked).toEqual(lab === whole ? null : { sockets: 1, corked: 0, unreachable: 0, peers: 0 });
+        if (lab === lossy) expect(report.held?.out.lost).toBeGreaterThan(0);
+        else expect(report.held?.out.lost).toBe(0);
+        expect(await afterThaw(peer, ended)).toBeLessThan(atOnceMs);
+        await until('all of it comes', atOnceMs, async () => (await peer.take()) === 3);
+      }
+    },
+
     'two frozen ends of one connection are kicked when both are thawed': async () => {
       const lab = await makeLab();
       const both = await connection(lab, { port: 7300 });
@@ -122,9 +142,9 @@ describeOneEngine('the kick', (engine) => {
     },
   });
 
-  test('--no-kick and --kick-peers exclude each other', async () => {
+  test.each(['--no-kick', '--discard'])('%s and --kick-peers exclude each other', async (option) => {
     const lab = await makeLab();
-    expectExit(await lab.netfreeze('off', lab.box, '--no-kick', '--kick-peers'), 2);
+    expectExit(await lab.netfreeze('off', lab.box, option, '--kick-peers'), 2);
   });
 });
 

@@ -1,10 +1,13 @@
 /** The keeper of a steal: what it is, what it outlives, and what it does not. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { aloneWith } from './rig/alone';
 import { describeEngines, describeOneEngine } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { descriptorsOf, keeperOf, keepersNamed, keepersOf, statusOf, untilGone, wordsOf } from './rig/keeper';
 import { address, type Lab, useLabs } from './rig/lab';
-import { expectExit, netfreeze, only } from './rig/netfreeze';
+import { expectExit, netfreeze, netfreezeProgram, only } from './rig/netfreeze';
 import { send } from './rig/packets';
 import { run } from './rig/program';
 import { expectEveryByte, openStream } from './rig/streams';
@@ -193,6 +196,73 @@ describeOneEngine('a keeper whose netfreeze was killed', (engine) => {
     expectExit(await lab.netfreeze('off', lab.box), 0);
     expect(await keepersOf(lab)).toEqual([]);
     expect(await queues(lab)).toBe('');
+  });
+
+  test('is ended by off --all too, without a table and without a record', async () => {
+    const lab = await makeLab();
+    // In one process namespace, so that the keeper is to be seen.
+    const left = [
+      `${netfreezeProgram} on ${lab.box} --mode steal`,
+      `nsenter --net=/run/netns/${lab.box} nft delete table inet netfreeze`,
+      `rm ${lab.stateDir}/*.json`,
+      'exec "$@"',
+    ].join(' && ');
+    const through = [...aloneWith(lab), 'sh', '-c', left, 'sh'];
+    const outcome = expectExit(await lab.netfreezeIn({ through }, 'off', '--all'), 0);
+    expect(outcome.stderr).toMatch(/a keeper without a freeze was ended/);
+    expect(await queues(lab)).toBe('');
+  });
+});
+
+describeOneEngine('what only calls itself a keeper', (engine) => {
+  const makeLab = useLabs(engine);
+
+  /** A process with a keeper's arguments. @returns its id */
+  async function pretend(lab: Lab, user: string, script: string): Promise<number> {
+    const [, , , state = ''] = wordsOf(await keeperOf(lab));
+    // Arguments: name, -c, program, state.
+    const disguise = 'exec -a netfreeze-keeper python3 -c "$0" "$@"';
+    const child = spawn('setpriv', [`--reuid=${user}`, '--', 'bash', '-c', disguise, script, state], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    pretenders.push(child);
+    await once(child.stdout, 'data');
+    return child.pid ?? 0;
+  }
+  const pretenders: ChildProcess[] = [];
+  afterEach(() => {
+    for (const one of pretenders.splice(0)) one.kill('SIGKILL');
+  });
+
+  test('another user: it is left alone, and what is held goes on', async () => {
+    const lab = await makeLab();
+    await lab.freeze('--mode', 'steal');
+    await send(lab, 'peer', [{ ...job, count: 5 }]);
+    const pid = await pretend(lab, '65534', 'import time; print("there", flush=True); time.sleep(600)');
+    expectExit(await lab.netfreeze('verify', lab.box), 0);
+    expect((await lab.thaw()).stdout).toMatch(/given back: 5 in .*nothing lost/);
+    expect(wordsOf(pid)).not.toEqual([]);
+  });
+
+  test("a socket with the same port in another namespace is not the queues'", async () => {
+    const lab = await makeLab();
+    await lab.freeze('--mode', 'steal');
+    await send(lab, 'peer', [{ ...job, count: 5 }]);
+    const port = Number((await queues(lab)).trim().split(/\s+/)[1]);
+    // Descriptor 3 is where a keeper has its socket. The record is gone, so that all keepers are looked at.
+    const script = `
+import os, socket, time
+own = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+own.bind((${port}, 0))
+if own.fileno() != 3: os.dup2(own.fileno(), 3)
+print("there", flush=True)
+time.sleep(600)`;
+    await pretend(lab, '0', script);
+    const elsewhere = { NETFREEZE_STATE_DIR: `${lab.stateDir}-other` };
+    for (let turn = 0; turn < 2; turn += 1) expectExit(await lab.netfreezeIn({ env: elsewhere }, 'verify', lab.box), 0);
+    const thawed = expectExit(await lab.netfreezeIn({ env: elsewhere }, 'off', lab.box), 0);
+    expect(thawed.stdout).toMatch(/given back: 5 in .*nothing lost/);
+    await run('rm', ['-r', elsewhere.NETFREEZE_STATE_DIR]);
   });
 });
 

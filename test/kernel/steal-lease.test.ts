@@ -1,4 +1,5 @@
 /** The end of a lease with packets held: they go on at once, or not at all. */
+import { rmSync } from 'node:fs';
 import { describeOneEngine } from './rig/describe';
 import { keeperOf } from './rig/keeper';
 import { address, type Lab, useLabs } from './rig/lab';
@@ -69,6 +70,17 @@ describeOneEngine('the end of a lease', (engine) => {
         expect(thawed.stderr).toMatch(/long after the lease had ended/);
         expect(await counted(lab)).toBe(0);
       },
+
+    'comes while the keeper is stopped and no record is left: it is told from the keeper how late it is': async () => {
+      const lab = await countingLab();
+      await lab.freeze('--mode', 'steal', '--lease', long.text);
+      await send(lab, 'peer', [job]);
+      process.kill(await keeperOf(lab), 'SIGSTOP');
+      rmSync(lab.stateDir, { recursive: true });
+      await sleep(long.ms + 1500);
+      expect((await lab.thaw()).stdout).toMatch(/given back: 0 in and 0 out; LOST: 10 in/);
+      expect(await counted(lab)).toBe(0);
+    },
 
     'comes while the keeper is stopped: it discards by itself when it wakes': async () => {
       const lab = await countingLab();

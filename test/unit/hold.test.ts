@@ -4,9 +4,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { planFrom } from '../../src/commands/plan-flags';
+import { inTurns } from '../../src/hold/hold';
 import { forgetWord, readWord } from '../../src/hold/keeper';
 import { type Evidence, ledgerOf, nothingLost, releasedBy } from '../../src/hold/ledger';
-import { parseQueues, type Verdict, verdictUpTo } from '../../src/hold/queue';
+import { parseQueues, type QueueSocket, type Verdict, verdictUpTo } from '../../src/hold/queue';
 import { defaultHoldLimit, parseHoldLimit } from '../../src/ruleset/plan';
 import { defaultNumbers, freeNumbers } from '../../src/ruleset/queue-numbers';
 import { withoutQueues } from '../../src/ruleset/queue-text';
@@ -17,6 +18,21 @@ import { useScratchDirectory } from './scratch';
 fc.configureGlobal({ seed: 1 });
 
 const directory = useScratchDirectory();
+
+describe('verdicts in turns', () => {
+  test('a little of each direction, never more than is held, and a word after each', () => {
+    const said: unknown[] = [];
+    const socket: QueueSocket = {
+      ...{ fd: -1, port: 1, drain() {}, limit() {}, close() {} },
+      decide: (_verdict, _numbers, upTo) => said.push(upTo),
+    };
+    const queue = { number: 1, owner: 1, dropped: 0, userDropped: 0 };
+    const queues = { in: { ...queue, held: 150, sequence: 1150 }, out: { ...queue, held: 10, sequence: 20 } };
+    inTurns(socket, 'accept', { in: 1, out: 2 }, queues, () => said.push('word'));
+    // The last turn is the caller's, for all that is left.
+    expect(said).toEqual([{ in: 1064, out: 20 }, 'word', { in: 1128, out: 20 }, 'word']);
+  });
+});
 
 describe("the kernel's table of queues", () => {
   // Recorded on Linux 6.18 while a freeze held one packet that was sent.

@@ -29,7 +29,7 @@ const standing: Standing = {
   isFlagged: false,
   families: ['inet'],
   freezing: { mode: 'drop', template: 'drop' },
-  lease: { state: 'running', timeoutMs: 30_000, expiresMs: 12_345 },
+  lease: { state: 'running', timeoutMs: 30_000, expiresMs: 12_345, untilMs: 99_999 },
   counters: { in: { packets: 1, bytes: 64 }, out: { packets: 20, bytes: 2048 } },
 };
 const record = {
@@ -340,7 +340,7 @@ describe('a report', () => {
   test.each<[state: Standing['lease'], expected: object | null]>([
     [{ state: 'endless' }, null],
     [{ state: 'ended' }, null],
-    [{ state: 'running', timeoutMs: 30_000, expiresMs: 1 }, { expiresInMs: 1 }],
+    [{ state: 'running', timeoutMs: 30_000, expiresMs: 1, untilMs: 1 }, { expiresInMs: 1 }],
   ])('lease: %j', (lease, expected) => {
     expect(standingReport(empty, { ...standing, lease }, null, 'frozen').lease).toEqual(expected);
   });

@@ -47,7 +47,7 @@ const record: FreezeRecord = {
   expected: { objects: [{ name: 'table inet netfreeze', json: '{}' }], hooks: [], lease: [], listing: '' },
   timers: null,
   generation: 12,
-  hold: { queues: { in: 61450, out: 61451 }, limit: 100, keeper: { pid: 4712, start: 99 } },
+  hold: { queues: { in: 61450, out: 61451 }, limit: 100, keeper: { pid: 4712, start: 99 }, thaw: null },
 };
 const file = (one: FreezeRecord = record): string => join(directory(), `${stateName(one.namespace)}.json`);
 
