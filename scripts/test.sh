@@ -71,7 +71,7 @@ options=("$@")
 (($# == 0)) || options+=(--passWithNoTests)
 project unit "${options[@]}"
 if ((EUID == 0)) || [[ ${CI:-} == true ]]; then
-  project kernel --runInBand "${options[@]}"
+  project kernel "${options[@]}"
   vm "${options[@]}"
 else
   summary+=('kernel  left out: they make namespaces, which needs root (sudo npm test)' 'vm      left out, too')

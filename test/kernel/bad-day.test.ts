@@ -1,4 +1,4 @@
-/** What an operator meets on a bad day: no state directory, another netfreeze at work, Ctrl-C, people who meddle. */
+/** What an operator meets on a bad day: no state directory, another netfreeze at work, people who meddle. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describeEngines, describeOneEngine } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { address, type Lab, type Place, useLabs } from './rig/lab';
-import { expectExit, netfreezeProgram, only } from './rig/netfreeze';
+import { expectExit, only } from './rig/netfreeze';
 import { sleep } from './rig/wait';
 
 describeEngines('a bad day', (engine) => {
@@ -88,24 +88,6 @@ describeEngines('a bad day', (engine) => {
     expectExit(await lab.netfreeze('off', lab.box), 0);
     expect(await lab.nft('box', 'list tables')).toBe('table ip netfreeze\n');
   });
-
-  test('Ctrl-C and SIGTERM at any moment: what is left is brought to order, and no roll-back breaks', async () => {
-    const lab = await makeLab();
-    for (let round = 0; round < 24; round += 1) {
-      const signal = round % 2 === 0 ? 'SIGINT' : 'SIGTERM';
-      const command = round % 3 === 2 ? 'off' : 'on';
-      const status = await interrupted(lab, engine, [command, lab.box], signal, round * 6);
-      // Ended before it began, undone, or done: never a failed roll-back, never a fault.
-      expect([0, 130, 143, signal]).toContain(status);
-      if (round % 4 === 3) {
-        expectExit(await lab.netfreeze('off', lab.box), 0);
-        expect(await lab.nft('box', 'list tables')).toBe('');
-      } else {
-        await lab.freeze();
-        expectExit(await lab.netfreeze('verify', lab.box), 0);
-      }
-    }
-  });
 });
 
 describeOneEngine('neighbour discovery', (engine) => {
@@ -153,21 +135,6 @@ for kind in [135, 136] * 50:
     s.sendto(bytes([kind, 0, 0, 0, 0, 0, 0, 0]) + socket.inet_pton(socket.AF_INET6, "${to}") + bytes(${extra}), ("${to}", 0))
 `;
   await lab.run(from, 'python3', '-c', program);
-}
-
-/** Sends a signal to netfreeze's whole process group, as a terminal does. @returns its exit status or signal */
-async function interrupted(lab: Lab, engine: string, args: string[], signal: NodeJS.Signals, afterMs: number) {
-  const env = { ...process.env, NETFREEZE_ENGINE: engine, NETFREEZE_STATE_DIR: lab.stateDir };
-  const child = spawn(netfreezeProgram, args, { env, detached: true, stdio: 'ignore' });
-  const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-  await sleep(afterMs);
-  try {
-    process.kill(-(child.pid ?? 0), signal);
-  } catch {
-    // It had ended already.
-  }
-  const [status, killedBy] = await ended;
-  return status ?? killedBy;
 }
 
 const onHost = async (_: Lab, program: string, ...args: string[]): Promise<void> => {

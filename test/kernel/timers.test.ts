@@ -1,10 +1,10 @@
 /** TCP's timers during a freeze: connections outlive it, and afterwards every timer is as it was. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { aloneWith } from './rig/alone';
 import { describeOneEngine } from './rig/describe';
 import { address, type Lab, useLabs } from './rig/lab';
-import { expectExit, netfreezeProgram, only } from './rig/netfreeze';
+import { expectExit, only } from './rig/netfreeze';
+import { signalled } from './rig/signalled';
 import { type Connection, connecting, connection, type OptionName, type SocketEnd } from './rig/sockets';
 import { together } from './rig/together';
 import { sleep, until } from './rig/wait';
@@ -42,6 +42,17 @@ describeOneEngine("TCP's timers", (engine) => {
   }
 
   together({
+    'whose freeze somebody has deleted are put back by off --all too': async () => {
+      const lab = await makeLab();
+      const before = await settings(lab);
+      await lab.freeze('--hold-timers');
+      expect(await settings(lab)).not.toEqual(before);
+      await lab.nft('box', 'delete table inet netfreeze');
+      expectExit(await lab.netfreezeIn({ through: aloneWith(lab) }, 'off', '--all'), 0);
+      expect(await settings(lab)).toEqual(before);
+      expect(readdirSync(lab.stateDir).filter((file) => file.endsWith('.json'))).toEqual([]);
+    },
+
     'without --hold-timers connections end during the freeze': async () => {
       const { lab, connections } = await shortLived();
       await throughFreeze(lab, connections);
@@ -180,7 +191,8 @@ describeOneEngine("TCP's timers", (engine) => {
     const before = await own(connections[4].box);
     for (let round = 0; round < 15; round += 1) {
       if (round % 3 === 2) await lab.freeze('--hold-timers');
-      await killed(lab, round % 3 === 2 ? ['off', lab.box] : ['on', lab.box, '--hold-timers'], 40 + round * 15);
+      const command = round % 3 === 2 ? ['off', lab.box] : ['on', lab.box, '--hold-timers'];
+      await signalled(lab, engine, command, 'SIGKILL', 40 + round * 15);
       // Whichever comes next: a thaw, or a freeze that holds none.
       if (round % 2 === 0) {
         await lab.freeze();
@@ -192,15 +204,6 @@ describeOneEngine("TCP's timers", (engine) => {
       expect(readdirSync(lab.stateDir).filter((name) => name.endsWith('.json'))).toEqual([]);
     }
   });
-
-  async function killed(lab: Lab, args: string[], afterMs: number): Promise<void> {
-    const env = { ...process.env, NETFREEZE_ENGINE: engine, NETFREEZE_STATE_DIR: lab.stateDir };
-    const child = spawn(netfreezeProgram, args, { env, stdio: 'ignore' });
-    const ended = once(child, 'exit');
-    await sleep(afterMs);
-    child.kill('SIGKILL');
-    await ended;
-  }
 });
 
 const fileOf = (name: string) => `/proc/sys/net/ipv4/${name}`;

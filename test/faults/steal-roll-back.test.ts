@@ -16,13 +16,13 @@ import { type FreezeRecord, stateName } from '../../src/record/record';
 import { parseDuration } from '../../src/ruleset/duration';
 import { defaultHoldLimit } from '../../src/ruleset/plan';
 import { loadTemplate } from '../../src/ruleset/template';
-import { describeEngines } from './rig/describe';
-import { openGauge } from './rig/gauge';
-import { keeperOf, keepersNamed } from './rig/keeper';
-import { address, type Lab, useLabs } from './rig/lab';
-import { expectExit, only } from './rig/netfreeze';
-import { send } from './rig/packets';
-import { sleep, until } from './rig/wait';
+import { describeEngines } from '../kernel/rig/describe';
+import { openGauge } from '../kernel/rig/gauge';
+import { keeperOf, keepersNamed } from '../kernel/rig/keeper';
+import { address, type Lab, useLabs } from '../kernel/rig/lab';
+import { expectExit, only } from '../kernel/rig/netfreeze';
+import { send } from '../kernel/rig/packets';
+import { sleep, until } from '../kernel/rig/wait';
 
 const job = { kind: 'udp', family: 4, from: address[4].peer, to: address[4].box, count: 10 } as const;
 

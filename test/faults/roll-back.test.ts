@@ -16,13 +16,13 @@ import { nftProgram } from '../../src/nftables/nft-program';
 import { parseDuration } from '../../src/ruleset/duration';
 import { defaultHoldLimit } from '../../src/ruleset/plan';
 import { loadTemplate } from '../../src/ruleset/template';
-import { describeEngines } from './rig/describe';
-import { openGauge } from './rig/gauge';
-import { type Lab, useLabs } from './rig/lab';
+import { describeEngines } from '../kernel/rig/describe';
+import { openGauge } from '../kernel/rig/gauge';
+import { type Lab, useLabs } from '../kernel/rig/lab';
 
-import { expectExit } from './rig/netfreeze';
-import { connection } from './rig/sockets';
-import { patience } from './rig/wait';
+import { expectExit } from '../kernel/rig/netfreeze';
+import { connection } from '../kernel/rig/sockets';
+import { patience } from '../kernel/rig/wait';
 
 /** What an engine does otherwise than it should, in the target's namespace only: never in the rehearsal's. */
 type Fault = (session: Session) => Partial<Session>;
