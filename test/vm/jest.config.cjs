@@ -8,4 +8,5 @@ module.exports = {
   testMatch: ['<rootDir>/**/*.test.js'],
   moduleFileExtensions: ['js', 'cjs', 'json', 'node'],
   testTimeout: 60_000 * patience,
+  testSequencer: require.resolve('./sequencer.cjs'),
 };
