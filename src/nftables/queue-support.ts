@@ -14,13 +14,15 @@ export type QueueSupport = 'queue' | 'xt';
  * @returns the way that this kernel has, nft's own before the other; null: neither
  */
 export function queueSupport(netfilter: NetlinkSocket): QueueSupport | null {
-  if (takes(netfilter, queueExpression(0))) return 'queue';
-  if (takes(netfilter, xtQueueExpression(0))) return 'xt';
+  if (takes(netfilter, queueExpression(0), 'inet')) return 'queue';
+  if (takes(netfilter, xtQueueExpression(0), 'inet')) return 'xt';
+  // The kernel loads iptables' targets when they are used in an IPv4 table, but not in one of both families.
+  if (takes(netfilter, xtQueueExpression(0), 'ip') && takes(netfilter, xtQueueExpression(0), 'inet')) return 'xt';
   return null;
 }
 
-function takes(netfilter: NetlinkSocket, expression: Buffer): boolean {
-  const [family, table, chain] = ['inet', 'probe', 'prerouting'];
+function takes(netfilter: NetlinkSocket, expression: Buffer, family: 'inet' | 'ip'): boolean {
+  const [table, chain] = ['probe', 'prerouting'];
   const flags = NLM_F.CREATE;
   const hook = nested(NFTA_CHAIN.HOOK, attribute(NFTA_HOOK.HOOKNUM, word(0)), attribute(NFTA_HOOK.PRIORITY, word(0)));
   const changes: Change[] = [

@@ -43,6 +43,22 @@ test('neither', () => {
   expect(queueSupport(kernelWithout({ queue: 'ENOENT', target: 'ENOENT' }))).toBeNull();
 });
 
+test("iptables' module is loaded by using it for IPv4, and asked for again", () => {
+  const missing: Record<string, string> = { queue: 'ENOENT', target: 'ENOENT' };
+  const kernel = kernelWithout(missing);
+  const families: number[] = [];
+  const batch = kernel.batch;
+  kernel.batch = (requests) => {
+    const [, table] = [...messages(Buffer.concat(requests.map((request, index) => request(index + 1))))];
+    families.push(table?.payload[0] ?? -1);
+    if (families.at(-1) === 2) delete missing.target;
+    return batch(requests);
+  };
+  expect(queueSupport(kernel)).toBe('xt');
+  // linux/netfilter.h: NFPROTO_INET and NFPROTO_IPV4.
+  expect(families).toEqual([1, 1, 2, 1]);
+});
+
 test.each(['EPERM', 'ENOMEM', 'ETIMEDOUT'])('%s says nothing of what the kernel has, and is thrown', (code) => {
   expect(() => queueSupport(kernelWithout({ queue: code }))).toThrow(code);
   expect(() => queueSupport(kernelWithout({ queue: 'ENOENT', target: code }))).toThrow(code);

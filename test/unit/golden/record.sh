@@ -1,7 +1,7 @@
 #!/bin/bash
 # Records what nft makes of each golden ruleset: loads NAME.nft into a namespace of its own and keeps what
 # `nft -s list ruleset` shows of it as NAME.listing. To be run by hand, as root, when a golden file has changed.
-# The machine's own namespace is not touched.
+# The machine's own namespace is not touched. Those of mode steal need a kernel with nft's own `queue`, as the test machine has.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
