@@ -123,7 +123,10 @@ function supportOfQueues({ netfilter, namespace }: Site): QueueSupport {
 
 const noQueue = (what: string, cause?: unknown) =>
   new Failure('no-queue', Exit.unsupported, `this kernel cannot hold packets: it has ${what}`, {
-    suggestions: ['load what holds them: modprobe -a nfnetlink_queue nft_queue (or xt_NFQUEUE)', 'or freeze with --mode drop'],
+    suggestions: [
+      'load what holds them: modprobe -a nfnetlink_queue nft_queue (or xt_NFQUEUE)',
+      'or freeze with --mode drop',
+    ],
     cause,
   });
 

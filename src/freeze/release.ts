@@ -1,14 +1,15 @@
 /** The thaw of a steal, in the order of law 4: while packets are held no hook is removed, or the kernel throws them away. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endKeepers, findHold, ownerOf, queuesOf } from '../hold/hold';
-import { endKeeper, findKeepers, forgetWord, leaseLeftOf, readWord } from '../hold/keeper';
-import { type Ledger, type Ledgers, ledgerOf, releasedBy } from '../hold/ledger';
-import type { QueueSocket, QueueState } from '../hold/queue';
+import { endKeeper, findKeepers, forgetWord, leaseLeftOf } from '../hold/keeper';
+import type { Ledgers } from '../hold/ledger';
+import type { QueueSocket } from '../hold/queue';
 import { commit, flushSet } from '../nftables/batch';
 import type { Count } from '../nftables/kernel';
-import { type FreezeRecord, monotonicMs, stateName, type ThawRecord, wordFile } from '../record/record';
+import { type FreezeRecord, monotonicMs, stateName, wordFile } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import type { QueueNumbers } from '../ruleset/queue-numbers';
+import { afterThaw, leftSoFar } from './ledgers';
 import type { Machine, Site } from './machine';
 import { numbersIn } from './queues';
 import { ourFamilies, removeTables } from './remove';
@@ -21,12 +22,6 @@ export interface Released {
 }
 
 const none: Count = { packets: 0, bytes: 0 };
-
-/** What became of the packets that have left the queues. */
-interface Left {
-  released: number;
-  lost: number;
-}
 
 /** How long the queues may take to run empty once nothing comes to them any more, in milliseconds. */
 const patience = 2000;
@@ -108,23 +103,6 @@ function everySoOften(action: () => void): () => void {
 }
 
 /**
- * @returns the record of a thaw that begins: one that finds it interrupted knows what became of the packets
- */
-export function asThawing(
-  site: Site,
-  record: FreezeRecord,
-  how: 'release' | 'discard',
-  { stateDirectory }: Pick<Machine, 'stateDirectory'>,
-): FreezeRecord {
-  const { hold } = record;
-  const numbers = hold && numbersIn(site, hold.keeper);
-  if (!numbers) return { ...record, phase: 'thawing' };
-  const { in: incoming, out } = leftSoFar(site, numbers, stateDirectory, record);
-  const thaw: ThawRecord = { how, lost: { in: incoming.lost, out: out.lost } };
-  return { ...record, phase: 'thawing', hold: { ...hold, thaw } };
-}
-
-/**
  * What is held of a lease that ended a while ago is discarded by whoever finds it.
  * @returns whether the lease ended more than a second ago, as far as anybody knows
  */
@@ -135,54 +113,6 @@ export function isTooLate({ namespace }: Site, standing: Standing, record: Freez
   // Without a record its keeper knows; without a keeper nothing is held.
   const ends = findKeepers(stateName(namespace)).map(leaseLeftOf);
   return ends.length > 0 && ends.every((left) => left !== null && left < -tooLateMs);
-}
-
-/** @returns what became of the packets so far, of a steal that stands; null for any other freeze */
-export function ledgersOf(
-  site: Site,
-  standing: Standing,
-  { stateDirectory }: Pick<Machine, 'stateDirectory'>,
-  record: FreezeRecord | null,
-): Ledgers | null {
-  const numbers = standing.freezing?.mode === 'steal' ? numbersIn(site) : null;
-  if (!numbers) return null;
-  const { in: incoming, out } = leftSoFar(site, numbers, stateDirectory, record);
-  const queues = queuesOf(site.namespace, numbers);
-  const of = (direction: 'in' | 'out', { released }: Left) =>
-    ledgerOf({ met: standing.counters[direction].packets, queue: queues[direction], released });
-  return { in: of('in', incoming), out: of('out', out) };
-}
-
-/**
- * What has left the queues. Without a verdict the kernel has thrown it away; a keeper leaves word of what it gave back; a
- * thaw that was interrupted gave back what left after it had begun. The kernel's table is read without a lock, and a
- * packet on its way into the queue can look like one that has left: the least of several readings is right.
- */
-function leftSoFar(
-  site: Site,
-  numbers: QueueNumbers,
-  stateDirectory: string,
-  record: FreezeRecord | null,
-): { in: Left; out: Left } {
-  const word = readWord(wordFile(stateDirectory, site.namespace));
-  const thaw = record?.phase === 'thawing' && record.hold?.thaw?.how === 'release' ? record.hold.thaw : null;
-  const readings = [1, 2, 3].map(() => queuesOf(site.namespace, numbers));
-  const of = (direction: 'in' | 'out'): Left => {
-    const gone = Math.min(...readings.map((queues) => goneFrom(queues[direction])));
-    const lost = Math.min(gone, thaw ? thaw.lost[direction] : Math.max(0, gone - releasedBy(word, direction)));
-    return { released: thaw ? gone - lost : releasedBy(word, direction), lost };
-  };
-  return { in: of('in'), out: of('out') };
-}
-
-const goneFrom = (queue: QueueState | null): number =>
-  queue ? Math.max(0, queue.sequence - queue.userDropped - queue.held) : 0;
-
-function afterThaw(met: number, queue: QueueState | null, before: Left, how: 'release' | 'discard'): Ledger {
-  const passed = queue ? goneFrom(queue) - before.lost : before.released;
-  const { held, released, lost } = ledgerOf({ met, queue, released: how === 'release' ? passed : before.released });
-  // The table goes now, and what is held still goes with it.
-  return { held: 0, released, lost: lost + held };
 }
 
 /** Twice empty, so that a packet that was between the lease and the queue on another processor has come to it. */

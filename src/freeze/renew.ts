@@ -8,8 +8,8 @@ import { driftOf, foreignTable } from './drift';
 import { type Opened, onEach, resolveAll } from './group';
 import { handOver } from './hold';
 import { holdingSignals } from './interruption';
+import { ledgersOf } from './ledgers';
 import type { Machine } from './machine';
-import { ledgersOf } from './release';
 import { emptyReport, type Operation, standingReport, type TargetReport } from './report';
 import { generationOf, isOurs, leaseUntil, readBack, readStanding } from './standing';
 

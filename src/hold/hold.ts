@@ -111,8 +111,11 @@ const bySignals = (keeper: Keeper, port: number): Hold => ({
   close() {},
 });
 
-/** How many packets of a direction are decided about before it is the other's turn: a tenth of a millisecond's work. */
-const turn = 64;
+/**
+ * How many packets of a direction are decided about before it is the other's turn: few at first, so that the first packet of
+ * each goes on at once, then more. A large packet can take a tenth of a millisecond, with all that it sets in motion.
+ */
+const turns = { first: 4, most: 64 };
 
 /** Ids are given one after the other, so that those that are held end with the queue's sequence. */
 export function inTurns(
@@ -123,7 +126,7 @@ export function inTurns(
   betweenTurns: () => void = () => {},
 ): void {
   const most = Math.max(incoming?.held ?? 0, out?.held ?? 0);
-  for (let done = turn; done < most; done += turn) {
+  for (let turn = turns.first, done = turn; done < most; turn = Math.min(2 * turn, turns.most), done += turn) {
     const upTo = (queue: QueueState | null) => (queue ? queue.sequence - Math.max(0, queue.held - done) : 0);
     socket.decide(verdict, numbers, { in: upTo(incoming), out: upTo(out) });
     betweenTurns();

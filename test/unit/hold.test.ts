@@ -30,7 +30,10 @@ describe('verdicts in turns', () => {
     const queues = { in: { ...queue, held: 150, sequence: 1150 }, out: { ...queue, held: 10, sequence: 20 } };
     inTurns(socket, 'accept', { in: 1, out: 2 }, queues, () => said.push('word'));
     // The last turn is the caller's, for all that is left.
-    expect(said).toEqual([{ in: 1064, out: 20 }, 'word', { in: 1128, out: 20 }, 'word']);
+    expect(said).toEqual([
+      ...[{ in: 1004, out: 14 }, 'word', { in: 1012, out: 20 }, 'word', { in: 1028, out: 20 }, 'word'],
+      ...[{ in: 1060, out: 20 }, 'word', { in: 1124, out: 20 }, 'word'],
+    ]);
   });
 });
 
