@@ -4,6 +4,7 @@
 #
 #   npm run test:vm -- PATTERN     only test files whose path matches, and jest's other options, as for npm test
 #   TEST_RESULTS_DIR=DIR           keep jest's result there as vm.json
+#   --only-image                   make the machine's disk, unless it is there, and run nothing
 #
 # The first run builds the machine, which takes minutes, and keeps it under .cache/vm. Where it can't be had (not root, no
 # QEMU, no packages of Debian 12) the tests are left out with a word; where CI is true that is a failure.
@@ -36,6 +37,10 @@ prepare
 mkdir -p .cache/vm
 node_modules/.bin/esbuild test/vm/rig/main.ts --bundle --packages=external --platform=node --target=node20 \
   --format=cjs --outfile=.cache/vm/rig.cjs --log-level=warning
+if [[ ${1:-} == --only-image ]]; then
+  flock .cache/vm/lock node .cache/vm/rig.cjs image
+  exit
+fi
 rig compile
 jest=(node_modules/.bin/jest --config test/vm/jest.config.cjs)
 if (($# > 0)) && [[ -z $("${jest[@]}" --listTests "$@") ]]; then

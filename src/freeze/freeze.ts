@@ -30,7 +30,7 @@ import { type Rehearsal, rehearse } from './rehearse';
 import { isTooLate, releaseAndRemove } from './release';
 import { asFailure, type Operation, type TargetReport } from './report';
 import { settle } from './settle';
-import { findShortcuts } from './shortcuts';
+import { findShortcuts, flowtablesPass } from './shortcuts';
 import { generationOf, isOurs, leaseUntil, readBack, readStanding, type Standing } from './standing';
 import { holdTimersOf, releaseTimers, timersOf } from './timers';
 import { undo } from './undo';
@@ -278,14 +278,6 @@ const otherMode = (name: string, mode: string) =>
   new Failure('other-mode', Exit.usage, `${name} is frozen in mode ${mode}: the mode of a freeze can't be changed`, {
     suggestions: [`thaw first: netfreeze off ${name}`],
   });
-
-const flowtablesPass = (name: string, devices: string[]) =>
-  new Failure(
-    'flowtables-pass',
-    Exit.unsupported,
-    `${name} has flowtables at ${devices.map(shown).join(', ')}: their packets pass the queues by and can't be held`,
-    { suggestions: ['freeze it with --mode drop, which closes them at their devices, or delete the flowtables'] },
-  );
 
 const flaggedTable = (name: string) =>
   new Failure('flagged-table', Exit.drift, `${name}: the freeze that stands there was made dormant, or got an owner`, {

@@ -9,7 +9,7 @@ import { checkName, resolve } from '../target/target';
 import { type Machine, openSite } from './machine';
 import { chooseQueues } from './queues';
 import { asFailure } from './report';
-import { findShortcuts } from './shortcuts';
+import { findShortcuts, flowtablesPass } from './shortcuts';
 import { readStanding } from './standing';
 
 /**
@@ -46,7 +46,8 @@ function learn(name: string, { mode }: Asked, machine: Machine): Learnt {
     try {
       const shortcuts = findShortcuts(site, target.name);
       if (mode !== 'steal') return { ...nothing, ...shortcuts };
-      return { ...nothing, notes: shortcuts.notes, queues: chooseQueues(site, readStanding(site), target.name) };
+      const notes = [...shortcuts.notes, ...refusal(target.name, shortcuts.devices)];
+      return { ...nothing, notes, queues: chooseQueues(site, readStanding(site), target.name) };
     } finally {
       site.close();
     }
@@ -56,3 +57,6 @@ function learn(name: string, { mode }: Asked, machine: Machine): Learnt {
     return { ...nothing, notes: [`${failure.message}; this is the ruleset without what its devices would add`] };
   }
 }
+
+const refusal = (name: string, devices: string[]): string[] =>
+  devices.length === 0 ? [] : [`\`on\` would refuse it: ${flowtablesPass(name, devices).message}`];

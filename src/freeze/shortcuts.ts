@@ -107,3 +107,12 @@ function bridgeNotes(devices: Link[]): string[] {
     .filter((bridge) => bridge.kind === 'bridge' && devices.some((port) => port.master === bridge.index))
     .map(({ name }) => `${shown(name)} bridges frames between its ports at layer 2: these are not frozen`);
 }
+
+/** Mode steal holds what meets its queues; closing a device drops. */
+export const flowtablesPass = (name: string, devices: string[]) =>
+  new Failure(
+    'flowtables-pass',
+    Exit.unsupported,
+    `${name} has flowtables at ${devices.map(shown).join(', ')}: their packets pass the queues by and can't be held`,
+    { suggestions: ['freeze it with --mode drop, which closes them at their devices, or delete the flowtables'] },
+  );

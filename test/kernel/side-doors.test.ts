@@ -141,9 +141,26 @@ describeEngines('a side door', (engine) => {
     await expectRefused(lab, 'early');
   });
 
-  async function expectRefused(lab: Lab, device: string): Promise<void> {
+  testFlowtables(
+    'what a flowtable has taken over can only be dropped: mode steal is refused, and preview says so',
+    async () => {
+      const lab = await makeLab();
+      const flowtable = 'add flowtable inet flows fast { hook ingress priority 0; devices = { toPeer }; }';
+      await lab.nft('box', `add table inet flows; ${flowtable}`);
+      await expectRefused(lab, 'toPeer', '--mode', 'steal');
+      const preview = expectExit(await lab.netfreeze('preview', lab.box, '--mode', 'steal'), 0);
+      expect(preview.stderr).toMatch(/would refuse it: .* has flowtables at toPeer/);
+      await lab.nft('box', 'delete table inet flows');
+      await lab.freeze('--mode', 'steal');
+      // One that comes later is drift.
+      await lab.nft('box', `add table inet flows; ${flowtable}`);
+      expect(expectExit(await lab.netfreeze('verify', lab.box), 10).stderr).toMatch(/a flowtable has come to toPeer/);
+    },
+  );
+
+  async function expectRefused(lab: Lab, device: string, ...options: string[]): Promise<void> {
     const before = await lab.nft('box', 'list ruleset');
-    const outcome = expectExit(await lab.netfreeze('on', lab.box), 5);
+    const outcome = expectExit(await lab.netfreeze('on', lab.box, ...options), 5);
     expect(outcome.stderr).toContain(device);
     expect(await lab.nft('box', 'list ruleset')).toBe(before);
   }

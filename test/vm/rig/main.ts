@@ -1,6 +1,7 @@
 /**
  * The VM suite's program:
  *
+ *   image                            builds the image, unless it is there
  *   prepare                          builds what is missing: the image, the snapshot
  *   run [--cold] [--limit SECONDS] [--results FOLDER] -- COMMAND
  *                                    runs a shell's command in the machine and ends with its status;
@@ -49,6 +50,10 @@ async function run(args: string[]): Promise<number> {
 
 const commands: Record<string, (args: string[]) => Promise<number>> = {
   run,
+  async image() {
+    ensureImage();
+    return 0;
+  },
   async prepare() {
     const image = ensureImage();
     await ensureSnapshot(image).catch((error: Error) => note(`no snapshot, so every run boots: ${error.message}`));
