@@ -1,4 +1,5 @@
-// What mode steal costs the kernel and the machine: the time in which 1,000 held packets are let go on, and a keeper's memory.
+// What mode steal costs the kernel and the machine: the time in which 1,000 held packets are let go on, how long after the end
+// of a lease that happens, and a keeper's memory.
 //
 //   hold.mjs NAMESPACE FOLDER [ROUNDS]
 import { execFileSync } from 'node:child_process';
@@ -9,12 +10,14 @@ import { buildSync } from 'esbuild';
 
 const [namespace, , rounds = '21'] = process.argv.slice(2);
 const packets = 1000;
-const targets = { ms: 5, kib: 3 * 1024 };
+const targets = { ms: 5, lateMs: 100, kib: 3 * 1024 };
+const lease = '700ms';
 
 // The very code that `netfreeze off` runs, without the start of a process around it.
 const [bundle] = buildSync({
   stdin: {
-    contents: `export { findHold, queuesOf } from './src/hold/hold'; export { pin } from './src/namespace/namespace';
+    contents: `export { findHold, queuesOf } from './src/hold/hold'; export { inside, pin } from './src/namespace/namespace';
+      export { NETLINK, openNetlink } from './src/netlink/socket'; export { elements } from './src/nftables/kernel';
       export { stateName } from './src/record/record';`,
     resolveDir: resolve('.'),
   },
@@ -31,12 +34,14 @@ new Function('require', 'module', '__dirname', bundle.text)(
   module,
   resolve('dist'),
 );
-const { findHold, queuesOf, pin, stateName } = module.exports;
+const { NETLINK, elements, findHold, inside, openNetlink, pin, queuesOf, stateName } = module.exports;
 
 execFileSync('ip', ['-n', namespace, 'link', 'set', 'lo', 'up']);
 const pinned = pin(`/run/netns/${namespace}`);
 const numbers = { in: 61450, out: 61451 };
+const netfilter = inside(pinned, () => openNetlink(NETLINK.NETFILTER));
 const times = [];
+const delays = [];
 let memory = null;
 for (let round = 1; round <= Number(rounds); round += 1) {
   process.stderr.write(`round ${round} of ${rounds}\n`);
@@ -52,11 +57,27 @@ for (let round = 1; round <= Number(rounds); round += 1) {
   if (queuesOf(pinned, numbers).out?.held !== 0) throw new Error('the verdict did not come to all of them');
   hold.close();
   netfreeze('off', namespace);
+  delays.push(await afterLease());
 }
+netfilter.close();
 print();
 
+/** @returns how long after the end of a lease its packets went on, in milliseconds; the kernel ends it at one of its ticks */
+async function afterLease() {
+  netfreeze('on', namespace, '--mode', 'steal', '--lease', lease);
+  send();
+  const held = () => queuesOf(pinned, numbers).out?.held;
+  const [element] = elements(netfilter, ['inet'], 'netfreeze', 'lease');
+  const ends = performance.now() + element.expiresMs;
+  if (held() !== packets) throw new Error('the lease was too short for what was to be held');
+  while (held() > 0) await new Promise((done) => setTimeout(done, 1));
+  const delay = performance.now() - ends;
+  netfreeze('off', namespace);
+  return delay;
+}
+
 function netfreeze(...args) {
-  return execFileSync(process.execPath, ['bin/netfreeze', ...args], { encoding: 'utf8' });
+  return execFileSync(process.execPath, ['bin/netfreeze', ...args], { encoding: 'utf8', stdio: 'pipe' });
 }
 
 /** Packets to the namespace itself are held as they leave; a socket sends no more than its buffer takes, so there are five. */
@@ -78,8 +99,10 @@ function memoryOf(pid) {
 }
 
 function print() {
-  const sorted = times.toSorted((one, other) => one - other);
-  const median = sorted[Math.floor(sorted.length / 2)];
+  const sorted = (values) => values.toSorted((one, other) => one - other);
+  const median = (values) => sorted(values)[Math.floor(values.length / 2)];
+  const cells = (values, digits) =>
+    [sorted(values)[0], median(values), sorted(values).at(-1)].map((ms) => ms.toFixed(digits)).join(' | ');
   const reached = (isReached) => (isReached ? 'reached' : 'NOT reached');
   const lines = [
     '## Mode steal',
@@ -88,12 +111,15 @@ function print() {
     '',
     '| | min | median | max |',
     '|---|--:|--:|--:|',
-    `| verdict on ${packets} packets, ms | ${[sorted[0], median, sorted.at(-1)].map((ms) => ms.toFixed(2)).join(' | ')} |`,
+    `| verdict on ${packets} packets, ms | ${cells(times, 2)} |`,
+    `| from the end of a lease of ${lease} until its keeper has let the last of them go, ms | ${cells(delays, 0)} |`,
     '',
     `A keeper takes ${memory.share} KiB, counted with the \`sleep\` that it waits for and with its share of the pages that other`,
     `processes use too (resident: ${memory.resident} KiB by itself, ${memory.withSleep} KiB with the \`sleep\`).`,
     '',
-    `Target: ${packets} packets are let go on in less than ${targets.ms} ms: ${reached(median < targets.ms)}.`,
+    `Target: ${packets} packets are let go on in less than ${targets.ms} ms: ${reached(median(times) < targets.ms)}.`,
+    '',
+    `Target: at the end of a lease packets go on within ${targets.lateMs} ms, always: ${reached(Math.max(...delays) < targets.lateMs)}.`,
     '',
     `Target: a keeper takes less than ${targets.kib} KiB: ${reached(memory.share < targets.kib)}.`,
   ];
