@@ -1,6 +1,6 @@
 /** The thaw of a steal, in the order of law 4: while packets are held no hook is removed, or the kernel throws them away. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endKeepers, findHold, ownerOf, queuesOf } from '../hold/hold';
+import { type BothQueues, endKeepers, findHold, ownerOf, queuesOf } from '../hold/hold';
 import { endKeeper, findKeepers, forgetWord, leaseLeftOf } from '../hold/keeper';
 import type { Ledgers } from '../hold/ledger';
 import type { QueueSocket } from '../hold/queue';
@@ -25,6 +25,8 @@ const none: Count = { packets: 0, bytes: 0 };
 
 /** How long the queues may take to run empty once nothing comes to them any more, in milliseconds. */
 const patience = 2000;
+/** How long a keeper that is asked by a signal may take, in milliseconds: it has other things to run first. */
+const keeperPatience = 100;
 /** What was held for longer than this after its lease had ended helps nobody, in milliseconds. */
 const tooLateMs = 1000;
 /** How often the keeper is told that the thaw goes on, in milliseconds; it waits for 200. */
@@ -60,8 +62,10 @@ export async function releaseAndRemove(
   // From here to the last verdict nothing else happens: a datagram that comes meanwhile could overtake those that are held.
   const tellKeeper = how === 'release' ? everySoOften(() => hold?.beginThaw()) : () => {};
   tellKeeper();
-  hold?.decideInTurns(verdict, queuesOf(site.namespace, numbers), tellKeeper);
+  const waiting = queuesOf(site.namespace, numbers);
+  hold?.decideInTurns(verdict, waiting, tellKeeper);
   hold?.decide(verdict);
+  if (hold?.socket === null) await untilFewer(site, numbers, heldIn(waiting));
   hold?.decide(verdict);
   if (empty.length > 0) commit(site.netfilter, empty);
   hold?.decide(verdict);
@@ -89,7 +93,7 @@ export async function releaseAndRemove(
 function ownHold({ namespace }: Site, numbers: QueueNumbers, own: QueueSocket | null) {
   if (!own || ownerOf(queuesOf(namespace, numbers)) !== own.port) return null;
   const decide = (verdict: 'accept' | 'drop') => own.decide(verdict, numbers);
-  return { keeper: null, decide, decideInTurns() {}, beginThaw() {}, close() {} };
+  return { keeper: null, socket: own, decide, decideInTurns() {}, beginThaw() {}, close() {} };
 }
 
 /** @returns an action that does nothing when it was done a moment ago */
@@ -119,11 +123,18 @@ export function isTooLate({ namespace }: Site, standing: Standing, record: Freez
 async function untilEmpty(site: Site, numbers: QueueNumbers, decide: () => void): Promise<void> {
   const deadline = performance.now() + patience;
   for (let empties = 0; empties < 2 && performance.now() < deadline; await sleep(1)) {
-    const { in: incoming, out } = queuesOf(site.namespace, numbers);
-    if ((incoming?.held ?? 0) + (out?.held ?? 0) === 0) empties += 1;
+    if (heldIn(queuesOf(site.namespace, numbers)) === 0) empties += 1;
     else {
       empties = 0;
       decide();
     }
   }
 }
+
+/** Until a keeper that was asked by a signal has done it: the lease must stand for as long. */
+async function untilFewer(site: Site, numbers: QueueNumbers, than: number): Promise<void> {
+  const deadline = performance.now() + keeperPatience;
+  while (than > 0 && heldIn(queuesOf(site.namespace, numbers)) >= than && performance.now() < deadline) await sleep(1);
+}
+
+const heldIn = ({ in: incoming, out }: BothQueues): number => (incoming?.held ?? 0) + (out?.held ?? 0);
