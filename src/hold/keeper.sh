@@ -6,53 +6,70 @@
 # TARGET and STATE say in `ps` for whom it is. LEASE is the freeze's length in hundredths of a second, or `-`. ANCHOR is
 # the file by which the namespace was found. WORD is the file in which it leaves word of what it released, or `-`.
 # Descriptors: 3 the bound socket, 4 the kernel's table of queues, 5 from where the lease's end is read once (hundredths of
-# a second since the machine was started, or `endless`), 6 the namespace.
+# a second since the machine was started, or `endless`), 6 the namespace, 7 a socket to ask nf_tables, 8 one that nobody
+# sends to. A read from 7 ends after 0.01 s, from 8 after 0.25 s.
 #
 # It does three things:
-# - When the lease has ended it gives back what is held, by NF_REPEAT: the chain is asked once more, and as its set is empty
-#   by then the packets go on. Were the lease still in force they would only be queued again, so that a clock that is
-#   wrong opens nothing.
-# - When nothing uses the namespace any more it ends, since its socket alone would keep the namespace alive.
-# - SIGHUP tells it that a thaw is under way: what is still held 0.2 s later is given back, should the thaw have died.
-#   SIGUSR1 accepts and SIGUSR2 drops all that is held, for kernels that let nobody else use the socket.
-# A child of its own never holds the socket, so that the socket is closed when this process ends.
+# - When the lease has ended, which it asks the kernel, it gives back what is held. It does so by NF_REPEAT: the chain is
+#   asked once more, so that nothing passes if somebody freezes anew at that very moment.
+# - When nothing uses the namespace any more it ends, since its sockets alone would keep the namespace alive.
+# - SIGHUP tells it that a thaw is under way: if the lease is empty 0.2 s later and something still held, the thaw has died,
+#   and it is given back. SIGUSR1 accepts and SIGUSR2 drops all that is held, for kernels that let nobody else use the socket.
+#
+# It needs no other process: where none can be started any more, what is held must stay held. It waits in `sleep` as long as
+# it can, since `read` puts a socket in the place of standard input. A child of its own never holds the socket of the queues.
+
+if [ -n "${BASH_VERSION-}" ]; then
+  # A message must go out in one piece, and bash writes line by line: a program does it there, when something is to be said.
+  printf() { command env printf "$@" 4<&- 6<&- 8<&-; }
+  # It forgets what it has read when the time is over; so it reads one byte, and another until there is none.
+  nap() {
+    answer=''
+    read -r -N 1 -u "$1" answer || return 0
+    while read -r -N 1 -u "$1" _; do :; done
+  }
+else
+  nap() { eval "read -r answer <&$1"; }
+fi
 
 main() {
   queue_in=$3 queue_out=$4 lease=$5 anchor=$6 word=$7
-  bytes_in=$(queue_bytes "$queue_in") bytes_out=$(queue_bytes "$queue_out")
-  sleeper='' unseen=0 tries=5 thaw=''
+  octal "$queue_in"
+  bytes_in=$octal
+  octal "$queue_out"
+  bytes_out=$octal
+  woken='' sleeper='' unseen=0 thaw='' due='' ask='' in_force=''
   trap 'finish' TERM
   trap 'decide 1' USR1
   trap 'decide 0' USR2
-  trap 'now; thaw=$((now + 20))' HUP
+  trap 'now; thaw=$((now + 20)) woken=1' HUP
   trap '' INT QUIT PIPE
   { echo netfreeze-keeper >/proc/self/comm; } 2>/dev/null
   { echo -1000 >/proc/self/oom_score_adj; } 2>/dev/null
   cd / || exit 1
 
   now
-  if read -r due <&5; then
-    [ "$due" != endless ] || due=''
-  elif [ "$lease" = - ]; then
-    due=''
-  else
-    # Whoever began the freeze has died: its end is guessed, and tried for longer.
-    due=$((now + lease)) tries=60
+  if read -r told <&5; then
+    [ "$told" = endless ] || due=$told
+  elif [ "$lease" != - ]; then
+    # Whoever began the freeze has died: its end is guessed.
+    due=$((now + lease))
   fi
   exec 5<&-
+  ask=$due
   while :; do
     now
-    if [ -n "$due" ] && [ "$now" -ge "$due" ]; then end_lease; fi
+    if [ -n "$ask" ] && [ "$now" -ge "$ask" ]; then end_lease; fi
     if [ -n "$thaw" ] && [ "$now" -ge "$thaw" ]; then
       thaw=''
-      # Once: had the thaw not come to the emptying, more would only fill the socket with notices.
-      give_back 1
+      if lease_has_ended; then give_back; fi
     fi
-    rest=500
-    for moment in $due $thaw; do
-      if [ $((moment - now)) -lt $rest ]; then rest=$((moment - now)); fi
+    now
+    next=$((now + 480))
+    for moment in $ask $thaw; do
+      if [ "$moment" -lt "$next" ]; then next=$moment; fi
     done
-    pause "$rest"
+    sleep_until "$next"
     is_used || finish
   done
 }
@@ -63,94 +80,103 @@ now() {
   now=${up%.*}${up#*.}
 }
 
-# pause HUNDREDTHS: sleeps; a signal ends it early.
-pause() {
-  [ "$1" -gt 0 ] || return 0
-  sleep "$(($1 / 100)).$(($1 / 10 % 10))$(($1 % 10))" 3<&- 4<&- 6<&- &
+# sleep_until MOMENT: a signal that changes what is to be done ends it early.
+sleep_until() {
+  while now && [ -z "$woken" ] && [ "$now" -lt "$1" ]; do
+    left=$(($1 - now))
+    if [ "$left" -lt 25 ]; then
+      nap 7
+    elif ! rest "$left"; then
+      nap 8
+    fi
+  done
+  woken=''
+}
+
+# rest HUNDREDTHS: sleeps; a signal ends it. Fails at once where no process can be started: dash says so and goes on, bash would
+# end. A read that is interrupted goes on, so it must be short.
+rest() {
+  [ -z "${BASH_VERSION-}" ] || return 1
+  command eval 'sleep "$(($1 / 100)).$(($1 / 10 % 10))$(($1 % 10))" 3<&- 4<&- 6<&- 7<&- 8<&- &' || return 1
   sleeper=$!
-  wait "$sleeper" || kill "$sleeper" 2>/dev/null
+  wait "$sleeper" || kill "$sleeper"
   sleeper=''
 }
 
 finish() {
-  [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null
+  [ -z "$sleeper" ] || kill "$sleeper"
   exit 0
 }
 
-# queue_bytes NUMBER: a number of 16 bits in network order, as printf's escapes.
-queue_bytes() {
-  printf '\\%03o\\%03o' $(($1 / 256)) $(($1 % 256))
+# octal NUMBER: a number of 16 bits in network order, as printf's escapes.
+octal() {
+  high=$(($1 / 256)) low=$(($1 % 256))
+  octal="\\$((high / 64))$((high / 8 % 8))$((high % 8))\\$((low / 64))$((low / 8 % 8))$((low % 8))"
 }
 
-# decide VERDICT: about all that is held.
+# decide VERDICT: about all that is held. One message for each queue: netlink header, nfgenmsg, NFQA_VERDICT_HDR with the
+# verdict and the largest id that is meant.
 decide() {
-  send "$1" "$bytes_in" '\177\377\377\377'
-  send "$1" "$bytes_out" '\177\377\377\377'
+  for bytes in "$bytes_in" "$bytes_out"; do
+    printf '\040\000\000\000\003\003\001\000\000\000\000\000\000\000\000\000\000\000'"$bytes"'\014\000\002\000\000\000\000\00'"$1"'\177\377\377\377' >&3
+  done
 }
 
-# send VERDICT QUEUE ID: one message (netlink header, nfgenmsg, NFQA_VERDICT_HDR: verdict and the largest id that is meant).
-send() {
-  printf '\040\000\000\000\003\003\001\000\000\000\000\000\000\000\000\000\000\000'"$2"'\014\000\002\000\000\000\000\00'"$1$3" >&3
-}
-
-# held: how many packets wait, in and out, and the id that the oldest of them has at the most.
+# held: how many packets wait, in and out.
 held() {
-  held_in=0 held_out=0 oldest_in=0 oldest_out=0
-  while read -r number _ waiting _ _ _ unread sequence _; do
+  held_in=0 held_out=0
+  while read -r number _ waiting _; do
     case $number in
-      "$queue_in") held_in=$waiting oldest_in=$((sequence - waiting + unread + 1)) ;;
-      "$queue_out") held_out=$waiting oldest_out=$((sequence - waiting + unread + 1)) ;;
+      "$queue_in") held_in=$waiting ;;
+      "$queue_out") held_out=$waiting ;;
     esac
   done </proc/self/fd/4
   held=$((held_in + held_out))
 }
 
-# has_ended: asks the chain about the oldest packet alone. It goes on if the lease has ended; if not, it is queued again,
-# and nothing else has been touched: asking about all of them would number them anew each time, and fill the socket.
-has_ended() {
-  before=$held
-  if [ "$held_in" -gt 0 ]; then
-    send 4 "$bytes_in" "$(queue_bytes $((oldest_in / 65536)))$(queue_bytes $((oldest_in % 65536)))"
-  else
-    send 4 "$bytes_out" "$(queue_bytes $((oldest_out / 65536)))$(queue_bytes $((oldest_out % 65536)))"
-  fi
-  held
-  [ "$held" -lt "$before" ]
+# lease_has_ended: asks nf_tables for the elements of the set `lease` (NFT_MSG_GETSETELEM, a dump). Of each datagram of the
+# answer a shell reads one byte, the lowest of the first message's length; a set without elements is told in 52, which is `4`.
+lease_has_ended() {
+  printf '\060\000\000\000\015\012\001\003\000\000\000\000\000\000\000\000\001\000\000\000\016\000\001\000netfreeze\000\000\000\012\000\002\000lease\000\000\000' >&7
+  nap 7
+  case $answer in
+    4*) return 0 ;;
+    *) return 1 ;;
+  esac
 }
 
-# end_lease: gives back what is held; what is more than a second late helps nobody and is dropped, but for the oldest
-# packet, by which the chain is asked.
+# end_lease: gives back what is held; what is more than a second late helps nobody and is dropped. A lease that is in force
+# still was guessed wrong or renewed, and is asked for again, often at first.
 end_lease() {
-  late=$((now - due)) due=''
+  if ! lease_has_ended; then
+    in_force=$now
+    if [ $((now - due)) -lt 600 ]; then ask=$((now + 10)); else ask=$((now + 480)); fi
+    return
+  fi
+  ask=''
   held
   last_in=$held_in last_out=$held_out
-  if [ "$late" -gt 100 ] && [ "$tries" -le 5 ]; then
-    # The one packet that was asked about has gone on.
-    if [ "$held" -gt 0 ]; then
-      if [ "$held_in" -gt 0 ]; then last_in=1 last_out=0; else last_in=0 last_out=1; fi
-      has_ended || return 0
-      decide 0
-    fi
-    leave_word repeat
-  elif give_back "$tries"; then
+  if [ -z "$in_force" ]; then late=$((now - due - 100)); else late=$((now - in_force - 600)); fi
+  if [ "$late" -gt 0 ]; then
+    decide 0
+    leave_word drop
+  else
+    give_back
     leave_word repeat
   fi
 }
 
-# give_back TRIES: fails when the lease is in force still: somebody has extended it, and sees to its end.
+# give_back: until nothing is left, or somebody has frozen anew.
 give_back() {
-  left=$1
   held
-  while [ "$held" -gt 0 ] && [ "$left" -gt 0 ]; do
-    if has_ended; then
-      decide 4
-    else
-      left=$((left - 1))
-    fi
+  while [ "$held" -gt 0 ]; do
+    before=$held
+    decide 4
     held
-    [ "$held" -eq 0 ] || { pause 2; held; }
+    [ "$held" -gt 0 ] || nap 7
+    held
+    if [ "$held" -ge "$before" ]; then lease_has_ended || return 0; fi
   done
-  [ "$held" -eq 0 ]
 }
 
 # leave_word VERDICT: what was released or dropped, for whoever counts later.
@@ -172,26 +198,27 @@ is_used() {
 }
 
 new_anchor() {
-  for place in /proc/[0-9]*; do
-    process=${place#/proc/}
-    [ "$process" != $$ ] || continue
-    if [ "$place/ns/net" -ef /proc/self/fd/6 ]; then
-      anchor=$place/ns/net
-      return 0
-    fi
+  for process in /proc/[0-9]*; do
+    for thread in "$process"/task/[0-9]*; do
+      if [ "$thread/ns/net" -ef /proc/self/fd/6 ]; then
+        anchor=$thread/ns/net
+        return 0
+      fi
+    done
   done
   while read -r _ _ _ root point _; do
     case $root in
       net:*) if [ "$point" -ef /proc/self/fd/6 ]; then anchor=$point; return 0; fi ;;
     esac
   done </proc/self/mountinfo
-  for place in /proc/[0-9]*/fd/*; do
-    [ "$place" -ef /proc/self/fd/6 ] || continue
-    read -r name <"${place%/fd/*}/comm" || continue
+  for process in /proc/[0-9]*; do
+    read -r name <"$process/comm" || continue
     case $name in
-      netfreeze-keepe*) ;;
-      *) anchor=$place; return 0 ;;
+      netfreeze-keepe*) continue ;;
     esac
+    for place in "$process"/fd/*; do
+      if [ "$place" -ef /proc/self/fd/6 ]; then anchor=$place; return 0; fi
+    done
   done 2>/dev/null
   return 1
 }

@@ -6,8 +6,9 @@ import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync } from
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { inside, isSocketIn, type Namespace } from '../namespace/namespace';
+import { NETLINK, openNetlink } from '../netlink/socket';
 import { Exit, Failure } from '../platform/failure';
-import { isErrno } from '../platform/libc';
+import { isErrno, limitReading, socket } from '../platform/libc';
 import { argumentsOf, keepDescriptorsToOurselves, startOf, takeDescriptor } from '../platform/process';
 import { joinOwnCgroup, leaveOwnCgroup } from './cgroup';
 import { type QueueNumbers, type QueueSocket, queueFile, queueSocketOn } from './queue';
@@ -16,6 +17,9 @@ import { type QueueNumbers, type QueueSocket, queueFile, queueSocketOn } from '.
 const keeperName = 'netfreeze-keeper';
 /** The script lies beside this file, and beside the bundle that it is built into. */
 const script = join(__dirname, 'keeper.sh');
+/** sys/socket.h */
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 0x80002;
 /** The descriptor under which a keeper has the socket. */
 const socketDescriptor = 3;
 
@@ -62,8 +66,8 @@ export interface StartedKeeper extends Keeper {
 export function startKeeper(errand: Errand): StartedKeeper {
   // Loaded late: no other command starts a process.
   const { spawn } = require('node:child_process') as typeof import('node:child_process');
-  const { namespace, numbers, socket, leaseMs } = errand;
-  const table = inside(namespace, () => openSync(queueFile, 'r'));
+  const { namespace, numbers, leaseMs } = errand;
+  const opened = openForKeeper(namespace);
   try {
     keepDescriptorsToOurselves();
     const lease = leaseMs === null ? '-' : String(Math.ceil(leaseMs / 10));
@@ -73,7 +77,17 @@ export function startKeeper(errand: Errand): StartedKeeper {
       cwd: '/',
       detached: true,
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
-      stdio: ['ignore', 'ignore', 'ignore', socket.fd, table, 'pipe', namespace.fd],
+      stdio: [
+        'ignore',
+        'ignore',
+        'ignore',
+        errand.socket.fd,
+        opened.table,
+        'pipe',
+        namespace.fd,
+        opened.asks,
+        opened.waits,
+      ],
     });
     // A start that fails is told by the missing process id; the event would end this process.
     child.on('error', () => {});
@@ -98,8 +112,18 @@ export function startKeeper(errand: Errand): StartedKeeper {
       },
     };
   } finally {
-    closeSync(table);
+    for (const fd of Object.values(opened)) closeSync(fd);
   }
+}
+
+/** What a keeper needs besides, in the namespace: the table of queues, a socket to ask nf_tables, and one to wait with. */
+function openForKeeper(namespace: Namespace): { table: number; asks: number; waits: number } {
+  return inside(namespace, () => {
+    const [asks, waits] = [openNetlink(NETLINK.NETFILTER).fd, socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0)];
+    limitReading(asks, 10);
+    limitReading(waits, 250);
+    return { table: openSync(queueFile, 'r'), asks, waits };
+  });
 }
 
 /** The keeper's clock is the time since the machine was started, in hundredths of a second, as /proc/uptime has it. */

@@ -3,7 +3,7 @@
  * namespace that is current when it is opened, and keeps belonging to it after the thread has left (FACTS).
  */
 import { closeSync } from 'node:fs';
-import { isErrno, recv, SystemError, sendto, setsockopt, socket } from '../platform/libc';
+import { isErrno, limitReading, recv, SystemError, sendto, setsockopt, socket } from '../platform/libc';
 import { type Message, messages, NLM_F, NLMSG } from './message';
 
 /** linux/netlink.h: the families that netfreeze talks to. */
@@ -13,8 +13,6 @@ export const NETLINK = { ROUTE: 0, SOCK_DIAG: 4, NETFILTER: 12 } as const;
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
-const SOL_SOCKET = 1;
-const SO_RCVTIMEO = 20;
 const SOL_NETLINK = 270;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_CAP_ACK = 10;
@@ -50,10 +48,8 @@ export interface NetlinkSocket {
 /** Opens a netlink socket in the namespace that is current. */
 export function openNetlink(family: number): NetlinkSocket {
   const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family);
-  // A kernel that does not answer must not hang us: 5 s, as struct timeval.
-  const timeout = Buffer.alloc(16);
-  timeout.writeBigInt64LE(5n, 0);
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.length);
+  // A kernel that does not answer must not hang us.
+  limitReading(fd, 5000);
   for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
     setsockopt(fd, SOL_NETLINK, option, Buffer.from([1, 0, 0, 0]), 4);
   }

@@ -91,6 +91,21 @@ export const setsockopt = call<[fd: number, level: number, name: number, value: 
 export const getsockopt = call<[fd: number, level: number, name: number, value: Buffer, length: Buffer]>(
   'int getsockopt(int fd, int level, int name, uint8_t *value, uint8_t *length)',
 );
+/** asm-generic/socket.h */
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+/** The machines on which `long`, of which struct timeval is made, has 32 bits. */
+const narrow = ['arm', 'ia32', 'mipsel'];
+
+/** Lets a read from a socket wait no longer than this, in milliseconds; it ends with EAGAIN then. */
+export function limitReading(fd: number, ms: number): void {
+  const long = narrow.includes(process.arch) ? 4 : 8;
+  const timeval = Buffer.alloc(2 * long);
+  timeval.writeUIntLE(Math.floor(ms / 1000), 0, 4);
+  timeval.writeUIntLE((ms % 1000) * 1000, long, 4);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval, timeval.length);
+}
+
 /** sendto(2); returns the bytes sent. */
 export const sendto = call<
   [fd: number, data: Buffer, length: number, flags: number, address: Buffer, addressLength: number]

@@ -1,18 +1,28 @@
 /** The keeper of a steal: what it is, what it outlives, and what it does not. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { aloneWith } from './rig/alone';
 import { describeEngines, describeOneEngine } from './rig/describe';
 import { openGauge } from './rig/gauge';
-import { descriptorsOf, keeperOf, keepersNamed, keepersOf, statusOf, untilGone, wordsOf } from './rig/keeper';
+import {
+  descriptorsOf,
+  endKeepersOf,
+  keeperOf,
+  keepersNamed,
+  keepersOf,
+  statusOf,
+  untilGone,
+  wordsOf,
+} from './rig/keeper';
 import { address, type Lab, useLabs } from './rig/lab';
 import { expectExit, netfreeze, netfreezeProgram, only } from './rig/netfreeze';
 import { send } from './rig/packets';
 import { run } from './rig/program';
 import { expectEveryByte, openStream } from './rig/streams';
 import { together } from './rig/together';
-import { sleep, until } from './rig/wait';
+import { patience, sleep, until } from './rig/wait';
 
 const job = { kind: 'udp', family: 4, from: address[4].peer, to: address[4].box } as const;
 
@@ -43,7 +53,7 @@ describeEngines('the keeper', (engine) => {
       ([, file]) => !/null$|keeper\.sh$|^socket:|nfnetlink_queue$|netns|^net:/.test(file),
     );
     expect(others).toEqual([]);
-    expect(memoryOf(pid)).toBeLessThan(3 * 1024);
+    expect(residentOf(pid)).toBeLessThan(3 * 1024);
     if (mayProtect()) expect(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8')).toBe('-1000\n');
     const cgroups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
     expect(cgroups).toMatch(/^[0-9]+:(name=systemd)?:\/(.*\/)?netfreeze$/m);
@@ -119,6 +129,76 @@ describeEngines('the keeper', (engine) => {
     const thawed = expectExit(await lab.netfreezeIn({ env: elsewhere }, 'off', lab.box), 0);
     expect(thawed.stdout).toMatch(/given back: 5 in/);
     await run('rm', ['-r', elsewhere.NETFREEZE_STATE_DIR]);
+  });
+});
+
+describeOneEngine('a keeper in need', (engine) => {
+  const makeLab = useLabs(engine);
+
+  test('holds on where no process can be started any more, and gives back at the end of the lease', async () => {
+    const lab = await makeLab();
+    await lab.freeze('--mode', 'steal', '--lease', `${8 * patience}s`);
+    await send(lab, 'peer', [{ ...job, count: 20 }]);
+    const pid = await keeperOf(lab);
+    const starving = join(existsSync('/sys/fs/cgroup/pids') ? '/sys/fs/cgroup/pids' : '/sys/fs/cgroup', lab.box);
+    mkdirSync(starving);
+    try {
+      writeFileSync(join(starving, 'pids.max'), '1\n');
+      writeFileSync(join(starving, 'cgroup.procs'), `${pid}\n`);
+      await sleep(6000 * patience);
+      expect(await heldIn(lab)).toBe(20);
+      await until('the packets go on', 8000, async () => (await heldIn(lab)) === 0);
+      expect((await lab.thaw()).stdout).toMatch(/given back: 20 in .*nothing lost/);
+    } finally {
+      endKeepersOf(lab.box);
+      await untilGone(pid, 3000);
+      rmdirSync(starving);
+    }
+  });
+
+  test('works where sh is bash: what is held goes on at the end of a lease, after a dead thaw, and when it is asked', async () => {
+    const lab = await makeLab();
+    // Whoever starts it sees bash under the name of sh.
+    const bash = 'mount --bind "$(command -v bash)" "$(readlink -f /bin/sh)"; exec "$@"';
+    const through = ['unshare', '--mount', 'bash', '-c', bash, 'bash'];
+    const on = async (...options: string[]) =>
+      expectExit(await lab.netfreezeIn({ through }, 'on', lab.box, '--mode', 'steal', ...options), 0);
+    await on('--lease', `${3 * patience}s`);
+    const pid = await keeperOf(lab);
+    // It is linked with a library that dash does not need.
+    expect(readFileSync(`/proc/${pid}/maps`, 'utf8')).toMatch(/\/libtinfo\.so/);
+    await send(lab, 'peer', [{ ...job, count: 20 }]);
+    await until('the packets go on', 6000, async () => (await heldIn(lab)) === 0);
+    expect((await lab.thaw()).stdout).toMatch(/given back: 20 in .*nothing lost/);
+
+    await on();
+    await send(lab, 'peer', [{ ...job, count: 20 }]);
+    const other = await keeperOf(lab);
+    process.kill(other, 'SIGHUP');
+    await sleep(1000);
+    expect(await heldIn(lab)).toBe(20);
+    await lab.nft('box', 'flush set inet netfreeze lease');
+    process.kill(other, 'SIGHUP');
+    await until('the packets go on', 3000, async () => (await heldIn(lab)) === 0);
+    await lab.thaw();
+
+    await on();
+    await send(lab, 'peer', [{ ...job, count: 20 }]);
+    const weak = ['setpriv', '--bounding-set', '-sys_ptrace', '--inh-caps', '-sys_ptrace', '--'];
+    expect((await lab.netfreezeIn({ through: weak }, 'off', lab.box)).stdout).toMatch(
+      /given back: 20 in .*nothing lost/,
+    );
+  });
+
+  test('asks nothing of the packets: whoever tells it of a thaw that is none changes no count', async () => {
+    const lab = await makeLab();
+    await lab.freeze('--mode', 'steal');
+    await send(lab, 'peer', [{ ...job, count: 10 }]);
+    process.kill(await keeperOf(lab), 'SIGHUP');
+    await sleep(500);
+    const { held, counters } = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
+    expect(held?.in).toEqual({ held: 10, released: 0, lost: 0 });
+    expect(counters.in.packets).toBe(10);
   });
 });
 
@@ -271,14 +351,8 @@ const queues = (lab: Lab): Promise<string> => lab.run('box', 'cat', '/proc/self/
 const heldIn = async (lab: Lab): Promise<number> =>
   only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0)).held?.in.held ?? 0;
 
-/** The share of the keeper and of the `sleep` that it waits for, in KiB: pages that others use as well count in part. */
-function memoryOf(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
-  return [pid, ...children.map(Number)].reduce((sum, one) => {
-    const [, pss = '0'] = /^Pss:\s+([0-9]+)/m.exec(readFileSync(`/proc/${one}/smaps_rollup`, 'utf8')) ?? [];
-    return sum + Number(pss);
-  }, 0);
-}
+/** What a process has in memory, pages that others use as well included, in KiB: the most that it ever was. */
+const residentOf = (pid: number): number => Number.parseInt(statusOf(pid, 'VmHWM'), 10);
 
 /** Bit 24 is CAP_SYS_RESOURCE (linux/capability.h), without which nobody is protected from the OOM killer. */
 const mayProtect = (): boolean => ((BigInt(`0x${statusOf(process.pid, 'CapEff')}`) >> 24n) & 1n) === 1n;
