@@ -3,6 +3,7 @@
  * each step is a function below it, in order.
  */
 import { userInfo } from 'node:os';
+import { forgetWord } from '../hold/keeper';
 import { nothingLost } from '../hold/ledger';
 import { refuseHost } from '../namespace/namespace';
 import { links } from '../netlink/route';
@@ -12,7 +13,7 @@ import { takeDown } from '../nftables/replay';
 import { Exit, Failure } from '../platform/failure';
 import { SystemError } from '../platform/libc';
 import { shown } from '../platform/text';
-import { type FreezeRecord, identify, readRecord, writeRecord } from '../record/record';
+import { type FreezeRecord, type HoldRecord, identify, readRecord, wordFile, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { differences, leaseCovers, shape } from '../ruleset/canonical';
 import { closedDevices, type Plan } from '../ruleset/plan';
@@ -22,7 +23,7 @@ import { reportDryRun } from './dry-run';
 import { forEachTarget, resolveAll, withTargets } from './group';
 import { hold, holdDrift, holdRecord, settleHold } from './hold';
 import { holdingSignals } from './interruption';
-import { ledgersOf } from './ledgers';
+import { ledgersOf, leftSoFar } from './ledgers';
 import type { Machine } from './machine';
 import { prove } from './proof';
 import { chooseQueues } from './queues';
@@ -194,11 +195,17 @@ function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, m
     // What an earlier freeze holds is held until this one has taken it over, or has let it go.
     timers: timersOf(target.record),
     generation: null,
-    hold: holdRecord(target),
+    hold: holdRecord(target, leftBefore(target, machine)),
   };
   writeRecord(machine.stateDirectory, intent);
+  if (intent.hold?.left) forgetWord(wordFile(machine.stateDirectory, target.site.namespace));
   target.begun = true;
   target.intent = intent;
+}
+
+/** Queues that are taken over go on counting, whatever has been done to their packets by then. */
+function leftBefore({ before, plan, site, record }: Work, { stateDirectory }: Machine): HoldRecord['left'] {
+  return before && plan.mode === 'steal' ? leftSoFar(site, plan.queues, stateDirectory, record) : null;
 }
 
 /** One transaction: both directions, all families. */
@@ -245,7 +252,7 @@ function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): 
     phase: 'frozen',
     leaseUntilMs: leaseUntil(target.standing),
     generation: generationOf(target.site),
-    hold: holdRecord(target),
+    hold: holdRecord(target, target.intent.hold?.left ?? null),
   };
   writeRecord(machine.stateDirectory, record);
   target.record = record;

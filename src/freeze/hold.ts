@@ -45,6 +45,7 @@ export function hold(target: Work, { stateDirectory }: Machine): void {
       wordFile: word,
     });
     target.holding = { socket, keeper, earlier: earlier?.keeper ?? null };
+    if (!keeper.isApart) target.notes.push(notApart);
   } catch (error) {
     restoreLimit(earlier?.socket, target);
     socket.close();
@@ -56,6 +57,10 @@ export function hold(target: Work, { stateDirectory }: Machine): void {
 function restoreLimit(socket: QueueSocket | null | undefined, { plan, record }: Work): void {
   if (record?.hold) socket?.limit(plan.queues, record.hold.limit);
 }
+
+/** Under systemd a unit's processes are ended with it, by their cgroup. */
+const notApart =
+  'its keeper could not be given a cgroup of its own: it ends, and what it holds is lost, with the unit or session that this runs in';
 
 function bind({ site, name, plan }: Work): QueueSocket {
   try {
@@ -137,11 +142,14 @@ const socketForbidden = (name: string) =>
     suggestions: ['kernel.yama.ptrace_scope 3 forbids it', `thaw first: netfreeze off ${name}`],
   });
 
-/** What a record says of a hold. */
-export function holdRecord({ holding, plan, record }: Work): HoldRecord | null {
+/**
+ * What a record says of a hold.
+ * @param left what has left the queues that are taken over; null: new ones
+ */
+export function holdRecord({ holding, plan, record }: Work, left: HoldRecord['left']): HoldRecord | null {
   if (plan.mode !== 'steal') return null;
   const known = holding ? { pid: holding.keeper.pid, start: holding.keeper.start } : (record?.hold?.keeper ?? null);
-  return { queues: plan.queues, limit: plan.holdLimit, keeper: known, thaw: null };
+  return { queues: plan.queues, limit: plan.holdLimit, keeper: known, thaw: null, left };
 }
 
 /** All targets are proven: the keeper is told when the freeze ends, and an earlier one goes. */

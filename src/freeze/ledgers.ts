@@ -3,17 +3,14 @@ import { queuesOf } from '../hold/hold';
 import { readWord } from '../hold/keeper';
 import { type Ledger, type Ledgers, ledgerOf, releasedBy } from '../hold/ledger';
 import type { QueueState } from '../hold/queue';
-import { type FreezeRecord, type ThawRecord, wordFile } from '../record/record';
+import { type FreezeRecord, type Left, wordFile } from '../record/record';
 import type { QueueNumbers } from '../ruleset/queue-numbers';
 import type { Machine, Site } from './machine';
 import { numbersIn } from './queues';
 import type { Standing } from './standing';
 
-/** What became of the packets that have left the queues. */
-interface Left {
-  released: number;
-  lost: number;
-}
+/** How often the kernel's table is read before packets are called lost. */
+const readings = 5;
 
 /** @returns what became of the packets so far, of a steal that stands; null for any other freeze */
 export function ledgersOf(
@@ -26,8 +23,16 @@ export function ledgersOf(
   if (!numbers) return null;
   const { in: incoming, out } = leftSoFar(site, numbers, stateDirectory, record);
   const queues = queuesOf(site.namespace, numbers);
-  const of = (direction: 'in' | 'out', { released }: Left) =>
-    ledgerOf({ met: standing.counters[direction].packets, queue: queues[direction], released });
+  const of = (direction: 'in' | 'out', { gone, released }: Left) => {
+    const queue = queues[direction];
+    // What is not gone is held, or on its way into the queue.
+    const held = queue && Math.max(queue.held, queue.sequence - queue.userDropped - gone);
+    return ledgerOf({
+      met: standing.counters[direction].packets,
+      queue: queue && { ...queue, held: held ?? 0 },
+      released,
+    });
+  };
   return { in: of('in', incoming), out: of('out', out) };
 }
 
@@ -43,15 +48,13 @@ export function asThawing(
   const { hold } = record;
   const numbers = hold && numbersIn(site, hold.keeper);
   if (!numbers) return { ...record, phase: 'thawing' };
-  const { in: incoming, out } = leftSoFar(site, numbers, stateDirectory, record);
-  const thaw: ThawRecord = { how, lost: { in: incoming.lost, out: out.lost } };
-  return { ...record, phase: 'thawing', hold: { ...hold, thaw } };
+  const left = leftSoFar(site, numbers, stateDirectory, record);
+  return { ...record, phase: 'thawing', hold: { ...hold, thaw: how, left } };
 }
 
 /**
  * What has left the queues. Without a verdict the kernel has thrown it away; a keeper leaves word of what it gave back; a
- * thaw that was interrupted gave back what left after it had begun. The kernel's table is read without a lock, and a
- * packet on its way into the queue can look like one that has left: the least of several readings is right.
+ * thaw that was interrupted gave back what left after it had begun.
  */
 export function leftSoFar(
   site: Site,
@@ -60,15 +63,31 @@ export function leftSoFar(
   record: FreezeRecord | null,
 ): { in: Left; out: Left } {
   const word = readWord(wordFile(stateDirectory, site.namespace));
-  const thaw = record?.phase === 'thawing' && record.hold?.thaw?.how === 'release' ? record.hold.thaw : null;
-  const readings = [1, 2, 3].map(() => queuesOf(site.namespace, numbers));
-  const of = (direction: 'in' | 'out'): Left => {
-    const gone = Math.min(...readings.map((queues) => goneFrom(queues[direction])));
-    const lost = Math.min(gone, thaw ? thaw.lost[direction] : Math.max(0, gone - releasedBy(word, direction)));
-    return { released: thaw ? gone - lost : releasedBy(word, direction), lost };
+  const hold = record?.hold ?? null;
+  const of = (direction: 'in' | 'out', gone: number): Left => {
+    const before = hold?.left?.[direction] ?? { gone: 0, released: 0 };
+    const since = hold?.thaw === 'release' ? Math.max(0, gone - before.gone) : releasedBy(word, direction);
+    return { gone, released: Math.min(gone, before.released + since) };
   };
-  return { in: of('in'), out: of('out') };
+  // The kernel's table is read without a lock, and a packet on its way into the queue can look like one that has left and
+  // is lost: the least of several readings is right, with time between them where it matters.
+  const read = (least: { in: number; out: number }) => {
+    const queues = queuesOf(site.namespace, numbers);
+    return {
+      in: of('in', Math.min(least.in, goneFrom(queues.in))),
+      out: of('out', Math.min(least.out, goneFrom(queues.out))),
+    };
+  };
+  let left = read({ in: Number.POSITIVE_INFINITY, out: Number.POSITIVE_INFINITY });
+  for (let reading = 1; reading < readings && isLoss(left); reading += 1) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    left = read({ in: left.in.gone, out: left.out.gone });
+  }
+  return left;
 }
+
+const isLoss = (left: { in: Left; out: Left }): boolean =>
+  left.in.gone > left.in.released || left.out.gone > left.out.released;
 
 const goneFrom = (queue: QueueState | null): number =>
   queue ? Math.max(0, queue.sequence - queue.userDropped - queue.held) : 0;
@@ -79,7 +98,7 @@ const goneFrom = (queue: QueueState | null): number =>
  * @returns the ledger of one direction at the end of a thaw
  */
 export function afterThaw(met: number, queue: QueueState | null, before: Left, how: 'release' | 'discard'): Ledger {
-  const passed = queue ? goneFrom(queue) - before.lost : before.released;
+  const passed = queue ? goneFrom(queue) - (before.gone - before.released) : before.released;
   const { held, released, lost } = ledgerOf({ met, queue, released: how === 'release' ? passed : before.released });
   // The table goes now, and what is held still goes with it.
   return { held: 0, released, lost: lost + held };

@@ -89,6 +89,17 @@ export async function releaseAndRemove(
   return { held, counters };
 }
 
+/** @returns how many packets are held by a process that is none of our keepers, as far as it can be seen from here */
+export function keptByOthers(site: Site, record: FreezeRecord | null): number {
+  const known = record?.hold?.keeper ?? null;
+  const numbers = numbersIn(site, known);
+  const queues = numbers && queuesOf(site.namespace, numbers);
+  if (!numbers || !queues || heldIn(queues) === 0) return 0;
+  const hold = findHold(site.namespace, stateName(site.namespace), numbers, known);
+  hold?.close();
+  return hold ? 0 : heldIn(queues);
+}
+
 /** A hold by this process alone. */
 function ownHold({ namespace }: Site, numbers: QueueNumbers, own: QueueSocket | null) {
   if (!own || ownerOf(queuesOf(namespace, numbers)) !== own.port) return null;

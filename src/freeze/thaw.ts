@@ -1,7 +1,7 @@
 /** The thaw: our tables are taken away in one transaction, and that is verified. Works from the kernel alone (law 2). */
 
 import { endKeepers } from '../hold/hold';
-import { keptStates } from '../hold/keeper';
+import { forgetWord, keptStates } from '../hold/keeper';
 import { type Ledgers, nothingLost } from '../hold/ledger';
 import { discover } from '../namespace/discover';
 import { inside, type Namespace, release } from '../namespace/namespace';
@@ -10,7 +10,7 @@ import { NftRefusal } from '../nftables/engine';
 import { familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno, SystemError } from '../platform/libc';
-import { type FreezeRecord, readRecord, removeRecord, stateName, writeRecord } from '../record/record';
+import { type FreezeRecord, readRecord, removeRecord, stateName, wordFile, writeRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import { driftOf, foreignTable } from './drift';
 import { type Attempt, type Opened, onEach, resolveAll } from './group';
@@ -18,7 +18,7 @@ import { holdingSignals } from './interruption';
 import { type KickRequest, planKick } from './kick';
 import { asThawing, ledgersOf } from './ledgers';
 import type { Machine } from './machine';
-import { isTooLate, type Released, releaseAndRemove } from './release';
+import { isTooLate, keptByOthers, type Released, releaseAndRemove } from './release';
 import { asFailure, emptyReport, type Operation, standingReport, type TargetReport } from './report';
 import { noting, openSequel, type Sequel } from './sequel';
 import { isOurs, readStanding, type Standing } from './standing';
@@ -64,10 +64,11 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   if (!isOurs(standing, record)) throw foreignTable(name);
   notes.push(...(await driftNotes(target, standing, record)));
   const isLate = isTooLate(site, standing, record);
+  if (!request.discard) refuseUnseenKeeper(target, record);
   const how = request.discard || isLate ? 'discard' : 'release';
   const lostSoFar = ledgersOf(site, standing, machine, record);
   const thawing = record && asThawing(site, record, how, machine);
-  if (thawing) notes.push(...noting(() => writeRecord(machine.stateDirectory, thawing)));
+  if (thawing) notes.push(...noting(() => writeThawing(machine, thawing)));
   const before = standingReport(report, standing, record, 'thawed');
   const plan = planKick(site.namespace, needsKick(how, lostSoFar), request.kick, notes);
   const released = await remove(target, how, thawing, machine);
@@ -75,6 +76,29 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   const after = await sequel.follow(target, plan, record);
   notes.push(...after.notes);
   return { ...before, lease: null, verified: true, changed: true, ...released, kicked: after.kicked, notes };
+}
+
+/** What somebody else holds can't be given back, and would be lost without a word (law 7). */
+function refuseUnseenKeeper({ site, name }: Opened, record: FreezeRecord | null): void {
+  const kept = keptByOthers(site, record);
+  if (kept === 0) return;
+  throw new Failure(
+    'keeper-unseen',
+    Exit.notPermitted,
+    `${name}: ${kept} packets are held by a process that is no keeper, or that can't be seen from here; it stays frozen`,
+    {
+      suggestions: [
+        'run netfreeze where the keeper was started: in the process namespace of the machine, as the same user',
+        `give them up: netfreeze off ${name} --discard`,
+      ],
+    },
+  );
+}
+
+/** What the keeper has left word of is in the record from now on. */
+function writeThawing({ stateDirectory }: Machine, record: FreezeRecord): void {
+  writeRecord(stateDirectory, record);
+  if (record.hold?.left) forgetWord(wordFile(stateDirectory, record.namespace));
 }
 
 /** Where every packet was held and is given back, TCP needs no kick; and what was discarded is to be forgotten. */
@@ -108,12 +132,22 @@ async function remove(
     throw new Failure(
       'thaw-refused',
       Exit.verificationFailed,
-      `${who} refused to thaw ${name}, which stays frozen: ${answer}`,
+      `${who} refused to thaw ${name}, ${stillFrozen(site) ? 'which stays frozen' : 'which lets packets pass, but is not tidied up'}: ${answer}`,
       {
         suggestions: ['try again; if it stays so, `nft delete table inet netfreeze` in the namespace'],
         cause,
       },
     );
+  }
+}
+
+/** Some of a thaw may have been done before it was refused. */
+function stillFrozen(site: Opened['site']): boolean {
+  try {
+    const standing = readStanding(site);
+    return standing !== null && standing.lease.state !== 'ended';
+  } catch {
+    return true;
   }
 }
 

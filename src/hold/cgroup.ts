@@ -13,8 +13,10 @@ const controllers = ['name=systemd', 'freezer', 'memory', 'pids'];
 /**
  * Puts a process into the keepers' group, in every hierarchy where that is possible. Where it is not (a container without
  * its own cgroups, say) it stays where it is: the queue is held all the same.
+ * @returns whether it has left the group of whoever called, in one hierarchy at least
  */
-export function joinOwnCgroup(pid: number): void {
+export function joinOwnCgroup(pid: number): boolean {
+  let joined = false;
   for (const group of groups()) {
     try {
       mkdirSync(group, { recursive: false });
@@ -23,10 +25,12 @@ export function joinOwnCgroup(pid: number): void {
     }
     try {
       writeFileSync(join(group, 'cgroup.procs'), `${pid}\n`);
+      joined = true;
     } catch {
       // Said above.
     }
   }
+  return joined;
 }
 
 /** Removes the group once no keeper is in it. */

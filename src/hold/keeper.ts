@@ -49,6 +49,8 @@ export interface Errand {
 
 /** A keeper that was just started. */
 export interface StartedKeeper extends Keeper {
+  /** Whether it is in a cgroup of its own, and does not end with whoever started it. */
+  isApart: boolean;
   /**
    * Tells it when the lease ends, and lets go of it.
    * @param leaseLeftMs milliseconds from now; null: endless
@@ -98,13 +100,14 @@ export function startKeeper(errand: Errand): StartedKeeper {
         suggestions: ['look at the limits of processes and memory (ulimit -u, cgroups); nothing was frozen'],
       });
     }
-    joinOwnCgroup(pid);
+    const isApart = joinOwnCgroup(pid);
     child.unref();
     const order = (child.stdio as unknown as Writable[])[5] as Writable;
     order.on('error', () => {});
     const keeper = { pid, start };
     return {
       ...keeper,
+      isApart,
       tell: (leaseLeftMs) => say(order, leaseLeftMs),
       end() {
         order.destroy();

@@ -40,11 +40,10 @@ export interface FreezeRecord {
   hold: HoldRecord | null;
 }
 
-/** A thaw that was begun. */
-export interface ThawRecord {
-  how: 'release' | 'discard';
-  /** What had been lost to other causes before it began. */
-  lost: { in: number; out: number };
+/** How many packets had left a queue at some moment, and how many of them had been given back. */
+export interface Left {
+  gone: number;
+  released: number;
 }
 
 /** What a record knows of a hold. */
@@ -53,8 +52,10 @@ export interface HoldRecord {
   limit: number;
   /** The keeper by process id and start; null until it is started. */
   keeper: { pid: number; start: number } | null;
-  /** In phase `thawing`; null before. */
-  thaw: ThawRecord | null;
+  /** What a thaw does that was begun; null before. */
+  thaw: 'release' | 'discard' | null;
+  /** What had left the queues when this was written, as far back as they have been counting; null: nothing. */
+  left: { in: Left; out: Left } | null;
 }
 
 /** @returns the machine's monotonic clock in milliseconds, the same for all processes of one boot */
@@ -149,7 +150,7 @@ function parseRecord(file: string): FreezeRecord | null {
     const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<FreezeRecord> | null;
     if (!isRecord(value)) return null;
     // Records of earlier versions know less.
-    const hold = value.hold && { ...value.hold, thaw: value.hold.thaw ?? null };
+    const hold = value.hold ? { ...value.hold, thaw: value.hold.thaw ?? null, left: value.hold.left ?? null } : null;
     return { ...value, timers: value.timers ?? null, hold };
   } catch {
     return null;
@@ -176,13 +177,13 @@ function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
 }
 
 function isHold(value: unknown): boolean {
-  if (value === null) return true;
+  if (value === null || value === undefined) return true;
   if (typeof value !== 'object') return false;
-  const { queues, limit, keeper, thaw } = value as Partial<HoldRecord>;
+  const { queues, limit, keeper, left } = value as Partial<HoldRecord>;
   const numbers = [
     ...[queues?.in, queues?.out, limit],
     ...(keeper ? [keeper.pid, keeper.start] : []),
-    ...(thaw ? [thaw.lost?.in, thaw.lost?.out] : []),
+    ...(left ? [left.in?.gone, left.in?.released, left.out?.gone, left.out?.released] : []),
   ];
   return numbers.every(Number.isInteger);
 }

@@ -96,6 +96,20 @@ describeEngines('the keeper', (engine) => {
     await expectEveryByte(stream, 15_000);
   });
 
+  test('off where it can not be seen leaves what it holds alone, unless that is to be discarded', async () => {
+    const lab = await makeLab();
+    await lab.freeze('--mode', 'steal');
+    await send(lab, 'peer', [{ ...job, count: 5 }]);
+    const through = ['unshare', '--mount', '--pid', '--fork', '--mount-proc', '--propagation', 'private'];
+    const outcome = expectExit(await lab.netfreezeIn({ through }, 'off', lab.box), 4);
+    expect(outcome.stderr).toMatch(/5 packets are held by a process .* can't be seen from here; it stays frozen/);
+    expect((await lab.thaw()).stdout).toMatch(/given back: 5 in .*nothing lost/);
+
+    await lab.freeze('--mode', 'steal');
+    await send(lab, 'peer', [{ ...job, count: 5 }]);
+    expect((await lab.netfreezeIn({ through }, 'off', lab.box, '--discard')).stdout).toMatch(/LOST: 5 in/);
+  });
+
   test('off thaws when the keeper is dead', async () => {
     const lab = await makeLab();
     const gauge = await openGauge(lab);

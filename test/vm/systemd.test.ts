@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { describeEngines } from '../kernel/rig/describe';
 import { openGauge } from '../kernel/rig/gauge';
-import { type Lab, useLabs } from '../kernel/rig/lab';
+import { keeperOf } from '../kernel/rig/keeper';
+import { address, type Lab, useLabs } from '../kernel/rig/lab';
 import { expectExit, netfreezeProgram, only } from '../kernel/rig/netfreeze';
+import { send } from '../kernel/rig/packets';
 import { run } from '../kernel/rig/program';
 import { patience } from '../kernel/rig/wait';
 
@@ -29,6 +31,31 @@ describeEngines('under systemd', (engine) => {
     await inUnit(lab, unit, 'off', lab.box);
     expect(await gauge.open()).toEqual(gauge.all);
     expect(await lab.nft('box', 'list ruleset')).toBe('');
+  });
+
+  test('packets that a transient unit has stolen are held when the unit is gone, and said to be in danger where they are', async () => {
+    const lab = await makeLab();
+    const unit = `${lab.box}.service`;
+    await inUnit(lab, unit, 'on', lab.box, '--mode', 'steal');
+    expect(await run('systemctl', ['show', '--property=LoadState', unit])).toBe('LoadState=not-found\n');
+    await send(lab, 'peer', [{ kind: 'udp', family: 4, from: address[4].peer, to: address[4].box, count: 10 }]);
+    expectExit(await lab.netfreeze('verify', lab.box), 0);
+    const keeper = await keeperOf(lab);
+    expect(readFileSync(`/proc/${keeper}/cgroup`, 'utf8')).toBe('0::/netfreeze\n');
+    expect(readFileSync(`/proc/${keeper}/oom_score_adj`, 'utf8')).toBe('-1000\n');
+    expect((await lab.thaw()).stdout).toMatch(/given back: 10 in .*nothing lost/);
+
+    const bound = ['ProtectControlGroups=yes'];
+    const said = await run('systemd-run', [
+      '--pipe',
+      ...unitOptions(lab, bound),
+      'sh',
+      '-c',
+      `${netfreezeProgram} on ${lab.box} --mode steal 2>&1`,
+    ]);
+    expect(said).toMatch(/its keeper could not be given a cgroup of its own/);
+    expectExit(await lab.netfreeze('verify', lab.box), 10);
+    expectExit(await lab.netfreeze('off', lab.box), 0);
   });
 
   test("a unit that may write only netfreeze's state can freeze", async () => {
