@@ -1,8 +1,13 @@
 /** The keeper of a steal: what it is, what it outlives, and what it does not. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { takeSocket } from '../../src/hold/keeper';
+import { pin, release } from '../../src/namespace/namespace';
+import { startOf } from '../../src/platform/process';
+import { stateName } from '../../src/record/record';
 import { aloneWith } from './rig/alone';
 import { describeEngines, describeOneEngine } from './rig/describe';
 import { openGauge } from './rig/gauge';
@@ -311,17 +316,28 @@ describeOneEngine('a keeper whose netfreeze was killed', (engine) => {
 describeOneEngine('what only calls itself a keeper', (engine) => {
   const makeLab = useLabs(engine);
 
-  /** A process with a keeper's arguments. @returns its id */
-  async function pretend(lab: Lab, user: string, script: string): Promise<number> {
-    const [, , , state = ''] = wordsOf(await keeperOf(lab));
-    // Arguments: name, -c, program, state.
-    const disguise = 'exec -a netfreeze-keeper python3 -c "$0" "$@"';
-    const child = spawn('setpriv', [`--reuid=${user}`, '--', 'bash', '-c', disguise, script, state], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+  /** A process with a keeper's arguments, which reads a line and binds a socket of the port that it says. */
+  async function pretend(lab: Lab, user: string): Promise<ChildProcessByStdio<Writable, Readable, null>> {
+    const { namespace } = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
+    const script = `
+import os, socket, time
+print("there", flush=True)
+own = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+own.bind((int(input()), 0))
+# Where a keeper has its socket.
+if own.fileno() != 3: os.dup2(own.fileno(), 3)
+print("bound", flush=True)
+time.sleep(600)`;
+    // Arguments: name, -c, program, state. Python's isolated mode starts fast.
+    const disguise = 'exec -a netfreeze-keeper /usr/bin/python3 -c "$0" "$@"';
+    const child = spawn('setpriv', [`--reuid=${user}`, '--', 'bash', '-c', disguise, script, stateName(namespace)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      detached: true,
     });
     pretenders.push(child);
     await once(child.stdout, 'data');
-    return child.pid ?? 0;
+    expect(wordsOf(child.pid ?? 0)[0]).toBe('netfreeze-keeper');
+    return child;
   }
   const pretenders: ChildProcess[] = [];
   afterEach(() => {
@@ -330,9 +346,9 @@ describeOneEngine('what only calls itself a keeper', (engine) => {
 
   test('another user: it is left alone, and what is held goes on', async () => {
     const lab = await makeLab();
+    const { pid = 0 } = await pretend(lab, '65534');
     await lab.freeze('--mode', 'steal');
     await send(lab, 'peer', [{ ...job, count: 5 }]);
-    const pid = await pretend(lab, '65534', 'import time; print("there", flush=True); time.sleep(600)');
     expectExit(await lab.netfreeze('verify', lab.box), 0);
     expect((await lab.thaw()).stdout).toMatch(/given back: 5 in .*nothing lost/);
     expect(wordsOf(pid)).not.toEqual([]);
@@ -341,22 +357,21 @@ describeOneEngine('what only calls itself a keeper', (engine) => {
   test("a socket with the same port in another namespace is not the queues'", async () => {
     const lab = await makeLab();
     await lab.freeze('--mode', 'steal');
-    await send(lab, 'peer', [{ ...job, count: 5 }]);
+    const keeper = await keeperOf(lab);
+    const impostor = await pretend(lab, '0');
     const port = Number((await queues(lab)).trim().split(/\s+/)[1]);
-    // Descriptor 3 is where a keeper has its socket. The record is gone, so that all keepers are looked at.
-    const script = `
-import os, socket, time
-own = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
-own.bind((${port}, 0))
-if own.fileno() != 3: os.dup2(own.fileno(), 3)
-print("there", flush=True)
-time.sleep(600)`;
-    await pretend(lab, '0', script);
-    const elsewhere = { NETFREEZE_STATE_DIR: `${lab.stateDir}-other` };
-    for (let turn = 0; turn < 2; turn += 1) expectExit(await lab.netfreezeIn({ env: elsewhere }, 'verify', lab.box), 0);
-    const thawed = expectExit(await lab.netfreezeIn({ env: elsewhere }, 'off', lab.box), 0);
-    expect(thawed.stdout).toMatch(/given back: 5 in .*nothing lost/);
-    await run('rm', ['-r', elsewhere.NETFREEZE_STATE_DIR]);
+    impostor.stdin.write(`${port}\n`);
+    await once(impostor.stdout, 'data');
+    const namespace = pin(lab.file('box'));
+    try {
+      const socketOf = (pid = 0) => takeSocket({ pid, start: startOf(pid) ?? 0 }, port, namespace);
+      expect(socketOf(impostor.pid)).toBeNull();
+      const own = socketOf(keeper);
+      expect(own?.port).toBe(port);
+      own?.close();
+    } finally {
+      release(namespace);
+    }
   });
 });
 
