@@ -3,6 +3,7 @@
  * each step is a function below it, in order.
  */
 import { userInfo } from 'node:os';
+import { ownerOf, queuesOf } from '../hold/hold';
 import { forgetWord } from '../hold/keeper';
 import { nothingLost } from '../hold/ledger';
 import { refuseHost } from '../namespace/namespace';
@@ -205,7 +206,8 @@ function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, m
 
 /** Queues that are taken over go on counting, whatever has been done to their packets by then. */
 function leftBefore({ before, plan, site, record }: Work, { stateDirectory }: Machine): HoldRecord['left'] {
-  return before && plan.mode === 'steal' ? leftSoFar(site, plan.queues, stateDirectory, record) : null;
+  if (!before || plan.mode !== 'steal' || ownerOf(queuesOf(site.namespace, plan.queues)) === null) return null;
+  return leftSoFar(site, plan.queues, stateDirectory, record);
 }
 
 /** One transaction: both directions, all families. */

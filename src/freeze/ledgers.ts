@@ -64,8 +64,10 @@ export function leftSoFar(
 ): { in: Left; out: Left } {
   const word = readWord(wordFile(stateDirectory, site.namespace));
   const hold = record?.hold ?? null;
-  const of = (direction: 'in' | 'out', gone: number): Left => {
+  const of = (direction: 'in' | 'out', gone: number | null): Left => {
     const before = hold?.left?.[direction] ?? { gone: 0, released: 0 };
+    // Nothing is bound any more: what is known is what was written down.
+    if (gone === null) return { gone: before.gone, released: before.released + releasedBy(word, direction) };
     const since = hold?.thaw === 'release' ? Math.max(0, gone - before.gone) : releasedBy(word, direction);
     return { gone, released: Math.min(gone, before.released + since) };
   };
@@ -74,8 +76,8 @@ export function leftSoFar(
   const read = (least: { in: number; out: number }) => {
     const queues = queuesOf(site.namespace, numbers);
     return {
-      in: of('in', Math.min(least.in, goneFrom(queues.in))),
-      out: of('out', Math.min(least.out, goneFrom(queues.out))),
+      in: of('in', queues.in && Math.min(least.in, goneFrom(queues.in))),
+      out: of('out', queues.out && Math.min(least.out, goneFrom(queues.out))),
     };
   };
   let left = read({ in: Number.POSITIVE_INFINITY, out: Number.POSITIVE_INFINITY });
@@ -89,8 +91,7 @@ export function leftSoFar(
 const isLoss = (left: { in: Left; out: Left }): boolean =>
   left.in.gone > left.in.released || left.out.gone > left.out.released;
 
-const goneFrom = (queue: QueueState | null): number =>
-  queue ? Math.max(0, queue.sequence - queue.userDropped - queue.held) : 0;
+const goneFrom = (queue: QueueState): number => Math.max(0, queue.sequence - queue.userDropped - queue.held);
 
 /**
  * @param met how many packets met the freezing rule

@@ -64,8 +64,8 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   if (!isOurs(standing, record)) throw foreignTable(name);
   notes.push(...(await driftNotes(target, standing, record)));
   const isLate = isTooLate(site, standing, record);
-  if (!request.discard) refuseUnseenKeeper(target, record);
   const how = request.discard || isLate ? 'discard' : 'release';
+  if (how === 'release') refuseUnseenKeeper(target, record);
   const lostSoFar = ledgersOf(site, standing, machine, record);
   const thawing = record && asThawing(site, record, how, machine);
   if (thawing) notes.push(...noting(() => writeThawing(machine, thawing)));

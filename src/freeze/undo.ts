@@ -22,7 +22,7 @@ export async function undo(work: Work[], failure: Failure, machine: Machine): Pr
         // An earlier freeze whose end has come meanwhile does not stand again, and neither does its record.
         const standsAgain = readStanding(target.site) !== null;
         target.notes.push(...(await undoTimers(target, standsAgain)));
-        restoreRecord(standsAgain ? target.record : null, target, machine);
+        restoreRecord(standsAgain ? withLeft(target) : null, target, machine);
       }
       target.failure = consequence(target, failure, isAnothers, became);
     } catch (error) {
@@ -34,6 +34,12 @@ export async function undo(work: Work[], failure: Failure, machine: Machine): Pr
       target.failure ??= asFailure(error);
     }
   }
+}
+
+/** The record of the freeze that stands again, with what had left its queues when the keeper's word was taken from it. */
+function withLeft({ record, intent }: Work): FreezeRecord | null {
+  const left = intent?.hold?.left;
+  return record?.hold && left ? { ...record, hold: { ...record.hold, left } } : record;
 }
 
 /** A record that can't be written back is better gone than wrong: the freeze is then judged from the kernel. */

@@ -70,6 +70,11 @@ main() {
       if [ "$moment" -lt "$next" ]; then next=$moment; fi
     done
     sleep_until "$next"
+    # The look at the namespace can take long, and has time.
+    now
+    for moment in $ask $thaw; do
+      if [ "$now" -ge "$moment" ]; then continue 2; fi
+    done
     is_used || finish
   done
 }
@@ -99,8 +104,12 @@ rest() {
   [ -z "${BASH_VERSION-}" ] || return 1
   command eval 'sleep "$(($1 / 100)).$(($1 / 10 % 10))$(($1 % 10))" 3<&- 4<&- 6<&- 7<&- 8<&- &' || return 1
   sleeper=$!
-  wait "$sleeper" || kill "$sleeper"
+  wait "$sleeper"
+  slept=$?
+  # More than 128: a signal came; else it could not even sleep.
+  [ "$slept" -le 128 ] || kill "$sleeper"
   sleeper=''
+  [ "$slept" -eq 0 ] || [ "$slept" -gt 128 ]
 }
 
 finish() {
@@ -158,11 +167,11 @@ end_lease() {
   last_in=$held_in last_out=$held_out
   if [ -z "$in_force" ]; then late=$((now - due - 100)); else late=$((now - in_force - 600)); fi
   if [ "$late" -gt 0 ]; then
-    decide 0
     leave_word drop
+    decide 0
   else
-    give_back
     leave_word repeat
+    give_back
   fi
 }
 
@@ -179,9 +188,10 @@ give_back() {
   done
 }
 
-# leave_word VERDICT: what was released or dropped, for whoever counts later.
+# leave_word VERDICT: what is released or dropped now, for whoever counts later; before it is, so that nobody finds packets
+# gone without a word. Another keeper's word stays where there is nothing to say.
 leave_word() {
-  [ "$word" != - ] || return 0
+  [ "$word" != - ] && [ $((last_in + last_out)) -gt 0 ] || return 0
   { echo "$1 $last_in $last_out" >"$word"; } 2>/dev/null
 }
 

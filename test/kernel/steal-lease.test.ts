@@ -44,6 +44,17 @@ describeOneEngine('the end of a lease', (engine) => {
       expect((await lab.thaw()).stdout).toMatch(/given back: 10 in and 0 out; nothing lost/);
     },
 
+    'is remembered when the keeper is gone: what it gave back is not called lost': async () => {
+      const lab = await countingLab();
+      await lab.freeze('--mode', 'steal', '--lease', short.text);
+      await send(lab, 'peer', [job]);
+      await until('the packets go on', short.ms + 3000, async () => (await counted(lab)) === 10);
+      process.kill(await keeperOf(lab), 'SIGKILL');
+      const ended = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
+      expect(ended.held?.in).toEqual({ held: 0, released: 10, lost: 0 });
+      expect((await lab.thaw()).stdout).toMatch(/given back: 10 in and 0 out; nothing lost/);
+    },
+
     'that was renewed in time lies where the renewal put it': async () => {
       const lab = await countingLab();
       await lab.freeze('--mode', 'steal', '--lease', long.text);
