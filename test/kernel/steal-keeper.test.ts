@@ -175,7 +175,7 @@ describeOneEngine('a keeper in need', (engine) => {
     }
   });
 
-  test('works where sh is bash: what is held goes on at the end of a lease, and after a dead thaw', async () => {
+  test('works where sh is bash: what is held goes on at the end of a lease, after a dead thaw, and when it is asked', async () => {
     const lab = await makeLab();
     // Whoever starts it sees bash under the name of sh.
     const bash = 'mount --bind "$(command -v bash)" "$(readlink -f /bin/sh)"; exec "$@"';
@@ -200,6 +200,13 @@ describeOneEngine('a keeper in need', (engine) => {
     process.kill(other, 'SIGHUP');
     await until('the packets go on', 3000, async () => (await heldIn(lab)) === 0);
     await lab.thaw();
+
+    await on();
+    await send(lab, 'peer', [{ ...job, count: 20 }]);
+    const weak = ['setpriv', '--bounding-set', '-sys_ptrace', '--inh-caps', '-sys_ptrace', '--'];
+    expect((await lab.netfreezeIn({ through: weak }, 'off', lab.box)).stdout).toMatch(
+      /given back: 20 in .*nothing lost/,
+    );
   });
 
   test('asks nothing of the packets: whoever tells it of a thaw that is none changes no count', async () => {
