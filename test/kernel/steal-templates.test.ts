@@ -17,7 +17,6 @@ const job = { kind: 'udp', family: 4, from: at.peer, to: at.box } as const;
 const loads = (script: string): boolean =>
   spawnSync('unshare', ['--net', 'nft', script], { env: { PATH: programPath } }).status === 0;
 const hasQueue = loads('add table inet t; add chain inet t c; add rule inet t c queue to 7');
-const hasFlowtables = loads('add table inet t; add flowtable inet t f { hook ingress priority 0; devices = { lo }; }');
 
 describeEngines('a template of one’s own for mode steal', (engine) => {
   const makeLab = useLabs(engine);
@@ -97,19 +96,6 @@ describeEngines('a template of one’s own for mode steal', (engine) => {
       expect(expectExit(outcome, 5).stderr).toMatch(/the anonymous set __set0/);
     }
     await expectUntouched(lab, '');
-  });
-
-  const testFlowtables = hasFlowtables ? test : test.skip;
-
-  testFlowtables('or that of netfreeze: a flowtable cannot be held, and is refused with 5 by its device', async () => {
-    const lab = await makeLab();
-    await lab.nft(
-      'box',
-      'add table inet flows; add flowtable inet flows fast { hook ingress priority 0; devices = { toPeer }; }',
-    );
-    const outcome = expectExit(await lab.netfreeze('on', lab.box, '--mode', 'steal'), 5);
-    expect(outcome.stderr).toContain('toPeer');
-    await expectUntouched(lab, 'table inet flows');
   });
 });
 
