@@ -97,8 +97,12 @@ function refuseUnseenKeeper({ site, name }: Opened, record: FreezeRecord | null)
 
 /** What the keeper has left word of is in the record from now on. */
 function writeThawing({ stateDirectory }: Machine, record: FreezeRecord): void {
-  writeRecord(stateDirectory, record);
-  if (record.hold?.left) forgetWord(wordFile(stateDirectory, record.namespace));
+  try {
+    writeRecord(stateDirectory, record);
+  } finally {
+    // Also where it could not be written: counted twice, it would hide what was lost.
+    if (record.hold?.left) forgetWord(wordFile(stateDirectory, record.namespace));
+  }
 }
 
 /** Where every packet was held and is given back, TCP needs no kick; and what was discarded is to be forgotten. */

@@ -13,11 +13,9 @@ import { type NamespaceId, sameNamespace } from '../../src/namespace/namespace';
 import { type Engine, NftRefusal, type Session } from '../../src/nftables/engine';
 import { libnftables } from '../../src/nftables/libnftables';
 import { nftProgram } from '../../src/nftables/nft-program';
-import { parseDuration } from '../../src/ruleset/duration';
-import { defaultHoldLimit } from '../../src/ruleset/plan';
-import { loadTemplate } from '../../src/ruleset/template';
 import { describeEngines } from '../kernel/rig/describe';
 import { openGauge } from '../kernel/rig/gauge';
+import { requestOf } from '../kernel/rig/in-process';
 import { type Lab, useLabs } from '../kernel/rig/lab';
 
 import { expectExit } from '../kernel/rig/netfreeze';
@@ -27,25 +25,8 @@ import { patience } from '../kernel/rig/wait';
 /** What an engine does otherwise than it should, in the target's namespace only: never in the rehearsal's. */
 type Fault = (session: Session) => Partial<Session>;
 
-async function request(lease: string | null = null, holdTimers = false): Promise<FreezeRequest> {
-  const plan = {
-    mode: 'drop' as const,
-    template: 'drop',
-    lease: lease === null ? null : parseDuration(lease, '--lease'),
-    loopback: 'freeze' as const,
-    allow: [],
-    marks: [],
-    holdLimit: defaultHoldLimit,
-  };
-  return {
-    plan,
-    template: await loadTemplate('drop'),
-    reason: null,
-    allowHost: false,
-    holdTimers,
-    dryRun: false,
-  };
-}
+const request = (lease: string | null = null, holdTimers = false): Promise<FreezeRequest> =>
+  requestOf({ lease: lease ?? undefined }, holdTimers);
 
 describeEngines('roll-back', (name) => {
   const makeLab = useLabs(name);

@@ -13,11 +13,10 @@ import { type Engine, NftRefusal } from '../../src/nftables/engine';
 import { libnftables } from '../../src/nftables/libnftables';
 import { nftProgram } from '../../src/nftables/nft-program';
 import { type FreezeRecord, stateName } from '../../src/record/record';
-import { parseDuration } from '../../src/ruleset/duration';
-import { defaultHoldLimit } from '../../src/ruleset/plan';
-import { loadTemplate } from '../../src/ruleset/template';
+import { counted, countingLab } from '../kernel/rig/counting';
 import { describeEngines } from '../kernel/rig/describe';
 import { openGauge } from '../kernel/rig/gauge';
+import { requestOf } from '../kernel/rig/in-process';
 import { keeperOf, keepersNamed } from '../kernel/rig/keeper';
 import { address, type Lab, useLabs } from '../kernel/rig/lab';
 import { expectExit, only } from '../kernel/rig/netfreeze';
@@ -29,19 +28,8 @@ const job = { kind: 'udp', family: 4, from: address[4].peer, to: address[4].box,
 /** What happens at the moment of the fault; what it returns is listed instead of the kernel's state. */
 type Fault = (lab: Lab) => undefined | string[] | Promise<undefined | string[]>;
 
-async function request(lease: string | null, holdLimit = defaultHoldLimit): Promise<FreezeRequest> {
-  const plan = {
-    mode: 'steal' as const,
-    template: 'steal',
-    lease: lease === null ? null : parseDuration(lease, '--lease'),
-    loopback: 'freeze' as const,
-    allow: [],
-    marks: [],
-    holdLimit,
-  };
-  const template = await loadTemplate('steal');
-  return { plan, template, reason: null, allowHost: false, holdTimers: false, dryRun: false };
-}
+const request = (lease: string | null, holdLimit?: number): Promise<FreezeRequest> =>
+  requestOf({ mode: 'steal', lease: lease ?? undefined, 'hold-limit': holdLimit?.toString() });
 
 const records = (lab: Lab) => readdirSync(lab.stateDir).filter((file) => file.endsWith('.json'));
 
@@ -71,20 +59,6 @@ const faults: Array<[what: string, fault: Fault]> = [
 
 describeEngines('roll-back of a steal', (name) => {
   const makeLab = useLabs(name);
-
-  /** A lab whose box counts what reaches it, and answers nothing. */
-  async function countingLab(): Promise<Lab> {
-    const lab = await makeLab();
-    await lab.nft(
-      'box',
-      `add table inet count; add counter inet count seen; add chain inet count in { type filter hook input priority 100; };
-       add rule inet count in meta l4proto udp counter name seen drop`,
-    );
-    return lab;
-  }
-
-  const counted = async (lab: Lab): Promise<number> =>
-    Number(/packets (\d+)/.exec(await lab.nft('box', 'list counter inet count seen'))?.[1]);
 
   /** A machine on which packets come in and something fails when a new freeze of the box is read back. */
   async function machineWith(lab: Lab, fault: Fault): Promise<Machine> {
@@ -119,7 +93,7 @@ describeEngines('roll-back of a steal', (name) => {
   }
 
   test.each(faults)('%s: nothing stands, as before, and what was held goes on', async (_, fault) => {
-    const lab = await countingLab();
+    const lab = await countingLab(makeLab);
     const { failure, targets } = await freeze([lab.box], await request(null), await machineWith(lab, fault));
     expect(failure).toMatchObject({ exit: 6, code: 'not-verified' });
     expect(targets).toMatchObject([{ state: 'absent', verified: false }]);
@@ -131,14 +105,14 @@ describeEngines('roll-back of a steal', (name) => {
   });
 
   test('a rule is missing: nothing stands, as before, and what was held goes on', async () => {
-    const lab = await countingLab();
+    const lab = await countingLab(makeLab);
     await freeze([lab.box], await request(null), await machineWith(lab, missingRule));
     await expectNothingLeft(lab);
     expect(await counted(lab)).toBe(10);
   });
 
   test('a rule of a steal goes: off gives back what is held all the same, and ends its keeper', async () => {
-    const lab = await countingLab();
+    const lab = await countingLab(makeLab);
     await lab.freeze('--mode', 'steal');
     await send(lab, 'peer', [job]);
     missingRule(lab);
@@ -152,7 +126,7 @@ describeEngines('roll-back of a steal', (name) => {
     ['its table is deleted', inBox('delete table inet netfreeze')],
     ['its hook is deleted', inBox('flush chain inet netfreeze output; delete chain inet netfreeze output')],
   ] as Array<[string, Fault]>)('%s, and what it held with it: nothing stands, as before', async (_, fault) => {
-    const lab = await countingLab();
+    const lab = await countingLab(makeLab);
     const { failure } = await freeze([lab.box], await request(null), await machineWith(lab, fault));
     expect(failure).toMatchObject({ exit: 6, code: 'not-verified' });
     await expectNothingLeft(lab);
@@ -162,7 +136,7 @@ describeEngines('roll-back of a steal', (name) => {
   });
 
   test('the keeper is killed: nothing stands, as before, and everything is open', async () => {
-    const lab = await countingLab();
+    const lab = await countingLab(makeLab);
     const kill: Fault = async () => {
       for (const pid of keepers(lab)) process.kill(pid, 'SIGKILL');
       await until('the keeper is gone', 2000, async () => keepers(lab).length === 0);
@@ -178,7 +152,7 @@ describeEngines('roll-back of a steal', (name) => {
   });
 
   test('a signal: undone, what was held goes on, and the process ends as the signal says', async () => {
-    const lab = await countingLab();
+    const lab = await countingLab(makeLab);
     const signal: Fault = async () => {
       process.emit('SIGTERM', 'SIGTERM');
       await sleep(20);
@@ -192,7 +166,7 @@ describeEngines('roll-back of a steal', (name) => {
   });
 
   test('one of two targets fails: what the other one held goes on too', async () => {
-    const lab = await countingLab();
+    const lab = await countingLab(makeLab);
     const machine = await machineWith(lab, inBox('flush set inet netfreeze lease'));
     const { targets } = await freeze([lab.name('peer'), lab.box], await request(null), machine);
     expect(targets).toMatchObject([
@@ -225,7 +199,7 @@ describeEngines('roll-back of a steal', (name) => {
         },
       ] as [string, Fault],
     ])('%s: it stands again with its end, its keeper and all that is held', async (_, fault) => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       const gauge = await openGauge(lab);
       const keeper = await earlier(lab, '--lease', '60s');
       const before = await lab.nft('box', '-s', 'list table inet netfreeze');
@@ -247,7 +221,7 @@ describeEngines('roll-back of a steal', (name) => {
     });
 
     test('it holds as many packets as before', async () => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       await earlier(lab, '--hold-limit', '100');
       const machine = await machineWith(lab, inBox('insert rule inet netfreeze output accept'));
       await freeze([lab.box], await request(null, 25), machine);
@@ -257,7 +231,7 @@ describeEngines('roll-back of a steal', (name) => {
     });
 
     test('it ends when it would have ended, and its keeper gives back what both have held', async () => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       await earlier(lab, '--lease', '10s');
       const machine = await machineWith(lab, inBox('insert rule inet netfreeze output accept'));
       const { targets } = await freeze([lab.box], await request('60s'), machine);
@@ -268,7 +242,7 @@ describeEngines('roll-back of a steal', (name) => {
     });
 
     test('it has come to its end meanwhile: thawed, and what was held goes on', async () => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       const began = performance.now();
       await earlier(lab, '--lease', '6s');
       const took = performance.now() - began;

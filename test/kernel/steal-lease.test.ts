@@ -1,5 +1,6 @@
 /** The end of a lease with packets held: they go on at once, or not at all. */
 import { rmSync } from 'node:fs';
+import { counted, countingLab } from './rig/counting';
 import { describeOneEngine } from './rig/describe';
 import { keeperOf } from './rig/keeper';
 import { address, type Lab, useLabs } from './rig/lab';
@@ -18,22 +19,9 @@ const job = { kind: 'udp', family: 4, from: address[4].peer, to: address[4].box,
 describeOneEngine('the end of a lease', (engine) => {
   const makeLab = useLabs(engine, 'end');
 
-  /** A lab whose box counts what reaches it, and answers nothing. */
-  const countingLab = async (): Promise<Lab> => {
-    const lab = await makeLab();
-    await lab.nft(
-      'box',
-      `add table inet count; add counter inet count seen; add chain inet count in { type filter hook input priority 100; };
-       add rule inet count in meta l4proto udp counter name seen drop`,
-    );
-    return lab;
-  };
-  const counted = async (lab: Lab): Promise<number> =>
-    Number(/packets (\d+)/.exec(await lab.nft('box', 'list counter inet count seen'))?.[1]);
-
   together({
     'gives back what is held, at once, and status and off know what it was': async () => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       await lab.freeze('--mode', 'steal', '--lease', shortest.text);
       await send(lab, 'peer', [job]);
       expect(await counted(lab)).toBe(0);
@@ -45,7 +33,7 @@ describeOneEngine('the end of a lease', (engine) => {
     },
 
     'is remembered when the keeper is gone: what it gave back is not called lost': async () => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       await lab.freeze('--mode', 'steal', '--lease', short.text);
       await send(lab, 'peer', [job]);
       await until('the packets go on', short.ms + 3000, async () => (await counted(lab)) === 10);
@@ -56,7 +44,7 @@ describeOneEngine('the end of a lease', (engine) => {
     },
 
     'that was renewed in time lies where the renewal put it': async () => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       await lab.freeze('--mode', 'steal', '--lease', long.text);
       await send(lab, 'peer', [job]);
       expectExit(await lab.netfreeze('renew', lab.box, '--lease', '10m'), 0);
@@ -70,7 +58,7 @@ describeOneEngine('the end of a lease', (engine) => {
 
     'comes while the keeper is stopped: what is held is discarded by whoever comes later, and counted as lost':
       async () => {
-        const lab = await countingLab();
+        const lab = await countingLab(makeLab);
         await lab.freeze('--mode', 'steal', '--lease', long.text);
         await send(lab, 'peer', [job]);
         process.kill(await keeperOf(lab), 'SIGSTOP');
@@ -84,7 +72,7 @@ describeOneEngine('the end of a lease', (engine) => {
       },
 
     'comes while the keeper is stopped and no record is left: it is told from the keeper how late it is': async () => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       await lab.freeze('--mode', 'steal', '--lease', long.text);
       await send(lab, 'peer', [job]);
       process.kill(await keeperOf(lab), 'SIGSTOP');
@@ -95,7 +83,7 @@ describeOneEngine('the end of a lease', (engine) => {
     },
 
     'comes while the keeper is stopped: it discards by itself when it wakes': async () => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       await lab.freeze('--mode', 'steal', '--lease', long.text);
       await send(lab, 'peer', [job]);
       const keeper = await keeperOf(lab);
@@ -108,7 +96,7 @@ describeOneEngine('the end of a lease', (engine) => {
     },
 
     'a new freeze where one has ended holds anew': async () => {
-      const lab = await countingLab();
+      const lab = await countingLab(makeLab);
       await lab.freeze('--mode', 'steal', '--lease', short.text);
       await send(lab, 'peer', [job]);
       await until('the packets go on', short.ms + 3000, async () => (await counted(lab)) === 10);

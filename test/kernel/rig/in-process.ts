@@ -3,6 +3,7 @@ import { type PlanFlags, planFrom } from '../../../src/commands/plan-flags';
 import { freeze } from '../../../src/freeze/freeze';
 import type { Machine } from '../../../src/freeze/machine';
 import { thaw } from '../../../src/freeze/thaw';
+import type { FreezeRequest } from '../../../src/freeze/work';
 import { libnftables } from '../../../src/nftables/libnftables';
 import { nftProgram } from '../../../src/nftables/nft-program';
 import type { Engine } from './describe';
@@ -15,15 +16,19 @@ export interface InProcess {
   thaw(): Promise<void>;
 }
 
+/** @param flags those of `on` that make a plan */
+export async function requestOf(flags: Partial<PlanFlags> = {}, holdTimers = false): Promise<FreezeRequest> {
+  const { plan, template } = await planFrom({ mode: 'drop', loopback: 'freeze', ...flags });
+  return { plan, template, reason: null, allowHost: false, holdTimers, dryRun: false };
+}
+
 /** @returns the way to freeze a lab's box */
 export async function inProcess(lab: Lab, name: Engine): Promise<InProcess> {
   const engine = await (name === 'nft' ? nftProgram() : libnftables());
   const machine: Machine = { stateDirectory: lab.stateDir, engine: async () => engine };
   return {
     async freeze(flags = {}) {
-      const { plan, template } = await planFrom({ mode: 'drop', loopback: 'freeze', ...flags });
-      const request = { plan, template, reason: null, allowHost: false, holdTimers: false, dryRun: false };
-      const { failure } = await freeze([lab.box], request, machine);
+      const { failure } = await freeze([lab.box], await requestOf(flags), machine);
       if (failure) throw failure;
     },
     async thaw() {
