@@ -10,12 +10,12 @@ import { harmless } from '../platform/text';
 import { monotonicMs, type Runner, readRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import type { Target } from '../target/target';
-import { driftOf } from './drift';
 import { type Machine, openSite } from './machine';
 import { forOperation, type Pinned, pinAgain } from './pinned';
 import { renewTargets } from './renew';
 import { asFailure, type Operation } from './report';
-import { generationOf, readStanding } from './standing';
+import { driftOf } from './state/drift';
+import { generationOf, readStanding } from './state/standing';
 
 export interface Vigil {
   /** @returns why the freeze does not hold, or has not held for a moment, as far as is quickly seen; null */
