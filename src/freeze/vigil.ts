@@ -58,6 +58,8 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
   }));
   const criu = new Set<string>();
   let broken: string | null = null;
+  /** While a change of our own is under way, what is told waits until it is known to be ours. */
+  let isChanging = false;
 
   /** Looks at what has been told; changes of our own are let pass by. */
   function hear(own: (name: string) => number = () => 0): void {
@@ -81,13 +83,16 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
 
   return {
     objection() {
-      hear();
+      if (!isChanging) hear();
       broken ??= stopped();
       return broken;
     },
     async renew() {
       hear();
-      const operation = await renewTargets(forOperation(targets), null, machine);
+      isChanging = true;
+      const operation = await renewTargets(forOperation(targets), null, machine).finally(() => {
+        isChanging = false;
+      });
       const renewed = operation.targets.filter(({ changed }) => changed).map(({ target }) => target);
       // Its elements are deleted and added in one transaction.
       hear((name) => (renewed.includes(name) ? 1 : 0));
