@@ -58,7 +58,7 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
   }));
   const criu = new Set<string>();
   let broken: string | null = null;
-  /** While a change of our own is under way, what is told waits until it is known to be ours. */
+  /** While a change of our own is under way, what is seen waits until it is known to be ours. */
   let isChanging = false;
 
   /** Looks at what has been told; changes of our own are let pass by. */
@@ -83,7 +83,8 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
 
   return {
     objection() {
-      if (!isChanging) hear();
+      if (isChanging) return broken;
+      hear();
       broken ??= stopped();
       return broken;
     },
