@@ -21,7 +21,7 @@ export default class Preview extends NetfreezeCommand {
   protected override async work(): Promise<void> {
     const { args, flags } = await this.parse(Preview);
     const { plan, template } = await planFrom(flags);
-    const { text, notes } = preview(args.target ?? null, plan, template, thisMachine());
+    const { text, notes } = await preview(args.target ?? null, plan, template, thisMachine());
     print(flags.json ? resultJson({ target: args.target ?? null, ruleset: text, notes }) : text);
     if (!flags.json) for (const note of notes) say(`netfreeze: ${note}\n`);
   }

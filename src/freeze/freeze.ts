@@ -44,7 +44,7 @@ import { begin, type FreezeRequest, report, type Work } from './work';
  * @returns a report for each target, in the order of the names
  */
 export async function freeze(names: string[], request: FreezeRequest, machine: Machine): Promise<Operation> {
-  return withTargets(resolveAll(names), machine, async (opened) => {
+  return withTargets(await resolveAll(names), machine, async (opened) => {
     const work = opened.map((target) => begin(target, request));
     const reports = await freezeAll(work, request, machine);
     return { reports, failures: work.map(({ failure }) => failure) };
@@ -61,6 +61,7 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
     };
     try {
       await step((target) => look(target, request, machine));
+      await step(sayWhoElse);
       await step((target) => renderText(target, request));
       await step((target) => rehearseOnce(target, request, machine, rehearsals));
       await step((target) => takeDownBefore(target, request, machine));
@@ -83,7 +84,8 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
 
 /** What stands there now, whether it is ours, and whether packets have ways past our chains. */
 function look(target: Work, request: FreezeRequest, machine: Machine): void {
-  refuseHost(target.site.namespace, target.name, { host: request.allowHost, lease: request.plan.lease !== null });
+  const allowed = { host: request.allowHost, lease: request.plan.lease !== null };
+  refuseHost(target.site.namespace, target.name, allowed, target.onHost);
   target.standing = readStanding(target.site);
   target.record = readRecord(machine.stateDirectory, target.site.namespace);
   if (target.standing && !isOurs(target.standing, target.record)) throw foreignTable(target.name);
@@ -95,6 +97,12 @@ function look(target: Work, request: FreezeRequest, machine: Machine): void {
   if (request.plan.mode !== 'steal') return;
   if (devices.length > 0) throw flowtablesPass(target.name, devices);
   target.plan.queues = chooseQueues(target.site, target.standing, target.name);
+}
+
+/** A namespace is frozen for all who are in it. */
+async function sayWhoElse(target: Work): Promise<void> {
+  const others = await target.others();
+  if (others.length > 0) target.notes.push(`${target.name} shares its namespace with ${others.join(', ')}`);
 }
 
 function renderText(target: Work, { template }: FreezeRequest): void {

@@ -18,7 +18,8 @@ import { generationOf, isOurs, leaseUntil, readBack, readStanding } from './stan
  * @param lease the new length, from now; null: the length that each has
  */
 export async function renew(names: string[], lease: Duration | null, machine: Machine): Promise<Operation> {
-  return holdingSignals(() => onEach(resolveAll(names), machine, (target) => renewOne(target, lease, machine)));
+  const attempts = await resolveAll(names);
+  return holdingSignals(() => onEach(attempts, machine, (target) => renewOne(target, lease, machine)));
 }
 
 async function renewOne(target: Opened, asked: Duration | null, machine: Machine): Promise<TargetReport> {
