@@ -102,7 +102,7 @@ function look(target: Work, request: FreezeRequest, machine: Machine): void {
 /** A namespace is frozen for all who are in it. */
 async function sayWhoElse(target: Work): Promise<void> {
   const others = await target.others();
-  if (others.length > 0) target.notes.push(`${target.name} shares its namespace with ${others.join(', ')}`);
+  if (others.length > 0) target.notes.push(`it shares its namespace with ${others.join(', ')}: frozen too`);
 }
 
 function renderText(target: Work, { template }: FreezeRequest): void {

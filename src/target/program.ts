@@ -1,5 +1,5 @@
 /** An engine's own program: whether it is there, and one question to it. */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { Exit, Failure } from '../platform/failure';
 import { engineFailed } from './refusals';
@@ -20,6 +20,15 @@ export function isInstalled(program: string): boolean {
       return false;
     }
   });
+}
+
+/** @returns whether systemd is the first process: sd_booted(3) */
+export function isBooted(): boolean {
+  try {
+    return statSync('/run/systemd/system').isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /** What a program said and how it ended. */

@@ -2,13 +2,12 @@
  * `unit:NAME`: a service or a scope of systemd, or a machine of systemd-nspawn by its own name. The kernel says which
  * processes a unit has and which namespaces they are in; systemd says only which control group is the unit's.
  */
-import { statSync } from 'node:fs';
 import { hostRole, type NamespaceId, sameNamespace } from '../namespace/namespace';
 import { controlGroups, namespaceOf, processes } from '../namespace/processes';
 import { Exit, Failure } from '../platform/failure';
 import { shown } from '../platform/text';
 import type { EngineKind, Running } from './kind';
-import { ask } from './program';
+import { ask, isBooted } from './program';
 import { ambiguous, engineFailed, engineForbids, listed, notRunning } from './refusals';
 
 /** systemd's unit-name.h: UNIT_NAME_MAX */
@@ -17,9 +16,6 @@ const longestName = 255;
 /** The kinds of units that have processes of their own. */
 const withProcesses = /\.(service|scope)$/;
 const withoutProcesses = /\.(socket|target|timer|mount|automount|swap|path|slice|device|busname|snapshot)$/;
-
-/** sd_booted(3): systemd is the first process where this is a folder. */
-const bootedFolder = '/run/systemd/system';
 
 export const unit: EngineKind = {
   prefix: 'unit',
@@ -67,14 +63,6 @@ export const unit: EngineKind = {
       'give it a network of its own: PrivateNetwork=, NetworkNamespacePath= or JoinsNamespaceOf= in the unit, or a private network for the machine',
   },
 };
-
-function isBooted(): boolean {
-  try {
-    return statSync(bootedFolder).isDirectory();
-  } catch {
-    return false;
-  }
-}
 
 const notBooted = () =>
   new Failure('no-engine', Exit.unsupported, 'systemd does not run on this machine', {
