@@ -105,7 +105,7 @@ async function show(names: string[]): Promise<Shown[]> {
 function toShown(block: string): Shown {
   const values = new Map(block.split('\n').map((line) => [line.split('=')[0], line.slice(line.indexOf('=') + 1)]));
   const value = (key: string) => values.get(key) ?? '';
-  const state = `${value('ActiveState')}, ${value('SubState')}`;
+  const state = `${value('ActiveState')}/${value('SubState')}`;
   return {
     id: value('Id'),
     load: value('LoadState'),
