@@ -17,7 +17,7 @@ export function describePodman(name: string, body: (engine: Engine) => void): vo
   if (missing.length === 0) describeOneEngine(name, body);
   else if (process.env.CI === 'true') {
     test(`${name}: ${missing.join(', ')} missing`, () => {
-      throw new Error(`install ${missing.join(', ')} (see test/kernel/rig/packages.txt)`);
+      throw new Error(`install ${missing.join(', ')} (see test/kernel/rig/packages-engines.txt)`);
     });
   } else describe.skip(`${name} (skipped: ${missing.join(', ')} not installed)`, () => body('libnftables'));
 }
