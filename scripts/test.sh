@@ -61,7 +61,7 @@ count() {
 }
 
 if ((EUID == 0)); then
-  mapfile -t packages <test/kernel/rig/packages.txt
+  mapfile -t packages < <(cat test/kernel/rig/packages.txt test/kernel/rig/packages-engines.txt)
   install_packages "${packages[@]}"
 fi
 prepare

@@ -50,7 +50,7 @@ export async function runUnderFreeze(
   onFrozen: (frozen: Operation) => void,
 ): Promise<RunOutcome> {
   const startable = prepareCommand(words);
-  const { targets, failed } = pinAll(names);
+  const { targets, failed } = await pinAll(names);
   // The freeze says what is wrong with each name.
   if (failed) return onlyFrozen(await freezeTargets(failed, request.freeze, machine));
   try {

@@ -13,6 +13,9 @@ import { failureJson, operationJson } from '../presentation/json';
 import { print, say } from '../presentation/output';
 import { stateDirectory } from '../record/state-directory';
 
+/** How a target can be named, as help and advice say it. */
+export const targetKinds = 'NAME, netns:NAME, pid:N, path:FILE, podman:NAME, docker:NAME or unit:NAME';
+
 /** Each command does its work in `work()`; whatever it throws becomes a message and an exit status here. */
 export abstract class NetfreezeCommand extends Command {
   static override baseFlags = {

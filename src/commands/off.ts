@@ -4,7 +4,7 @@ import { thaw, thawEverything } from '../freeze/thaw';
 import { Exit, Failure } from '../platform/failure';
 import { print } from '../presentation/output';
 import { thawedText } from '../presentation/report';
-import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
+import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
 import { targetNames } from './on';
 
 export default class Off extends NetfreezeCommand {
@@ -18,7 +18,7 @@ export default class Off extends NetfreezeCommand {
   ];
   static override strict = false;
   static override args = {
-    target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
+    target: textArgument({ ignoreStdin: true, description: targetKinds }),
   };
   static override flags = {
     all: boolean({ description: 'all that is frozen, as the kernel shows it' }),

@@ -3,7 +3,7 @@ import { boolean } from '@oclif/core/flags';
 import { freeze } from '../freeze/freeze';
 import { Exit, Failure } from '../platform/failure';
 import { dryRunText, frozenText } from '../presentation/report';
-import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
+import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
 import { freezeFlags, freezeRequest } from './freeze-flags';
 
 export default class On extends NetfreezeCommand {
@@ -19,7 +19,7 @@ export default class On extends NetfreezeCommand {
   static override args = {
     target: textArgument({
       ignoreStdin: true,
-      description: 'NAME, netns:NAME, pid:N or path:FILE; several are one operation',
+      description: `${targetKinds}; several are one operation`,
     }),
   };
   static override flags = {
@@ -45,6 +45,6 @@ export function targetNames(argv: unknown[], command: string): string[] {
   const names = argv.map(String);
   if (names.length > 0) return names;
   throw new Failure('no-target', Exit.usage, 'no target is given', {
-    suggestions: [`netfreeze ${command} web`, 'targets: NAME, netns:NAME, pid:N, path:FILE'],
+    suggestions: [`netfreeze ${command} web`, `targets: ${targetKinds}`],
   });
 }

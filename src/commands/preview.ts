@@ -2,7 +2,7 @@ import { string as textArgument } from '@oclif/core/args';
 import { preview } from '../freeze/preview';
 import { resultJson } from '../presentation/json';
 import { print, say } from '../presentation/output';
-import { NetfreezeCommand, thisMachine } from './base';
+import { NetfreezeCommand, targetKinds, thisMachine } from './base';
 import { planFlags, planFrom } from './plan-flags';
 
 export default class Preview extends NetfreezeCommand {
@@ -14,14 +14,14 @@ export default class Preview extends NetfreezeCommand {
     { description: 'Let nft check it', command: '<%= config.bin %> preview > f.nft && nft -c -f f.nft' },
   ];
   static override args = {
-    target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
+    target: textArgument({ ignoreStdin: true, description: targetKinds }),
   };
   static override flags = planFlags;
 
   protected override async work(): Promise<void> {
     const { args, flags } = await this.parse(Preview);
     const { plan, template } = await planFrom(flags);
-    const { text, notes } = preview(args.target ?? null, plan, template, thisMachine());
+    const { text, notes } = await preview(args.target ?? null, plan, template, thisMachine());
     print(flags.json ? resultJson({ target: args.target ?? null, ruleset: text, notes }) : text);
     if (!flags.json) for (const note of notes) say(`netfreeze: ${note}\n`);
   }

@@ -2,7 +2,7 @@ import { string as textArgument } from '@oclif/core/args';
 import { string } from '@oclif/core/flags';
 import { renew } from '../freeze/renew';
 import { renewedText } from '../presentation/report';
-import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
+import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
 import { targetNames } from './on';
 import { leaseFrom } from './plan-flags';
 
@@ -15,7 +15,7 @@ export default class Renew extends NetfreezeCommand {
   ];
   static override strict = false;
   static override args = {
-    target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
+    target: textArgument({ ignoreStdin: true, description: targetKinds }),
   };
   static override flags = {
     lease: string({ description: 'the new length; the one that it has, unless told', helpValue: 'TIME' }),

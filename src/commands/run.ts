@@ -8,7 +8,7 @@ import { failureJson } from '../presentation/json';
 import { say } from '../presentation/output';
 import { endText, runJson, startText } from '../presentation/run';
 import { parseDuration } from '../ruleset/duration';
-import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
+import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
 import { freezeFlags, freezeRequest } from './freeze-flags';
 import { targetNames } from './on';
 
@@ -39,7 +39,7 @@ The command's standard output is its own; netfreeze says what it has to say on s
   static override args = {
     target: textArgument({
       ignoreStdin: true,
-      description: 'NAME, netns:NAME, pid:N or path:FILE; what stands after -- is the command',
+      description: `${targetKinds}; what stands after -- is the command`,
     }),
   };
   static override flags = {

@@ -3,7 +3,7 @@ import { status } from '../freeze/inspect';
 import { operationJson } from '../presentation/json';
 import { print } from '../presentation/output';
 import { statusText } from '../presentation/report';
-import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
+import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
 
 export default class Status extends NetfreezeCommand {
   static override summary =
@@ -16,7 +16,7 @@ export default class Status extends NetfreezeCommand {
   ];
   static override strict = false;
   static override args = {
-    target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
+    target: textArgument({ ignoreStdin: true, description: targetKinds }),
   };
   static override flags = {};
 

@@ -1,7 +1,7 @@
 import { string as textArgument } from '@oclif/core/args';
 import { verify } from '../freeze/inspect';
 import { verifiedText } from '../presentation/report';
-import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
+import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
 import { targetNames } from './on';
 
 export default class Verify extends NetfreezeCommand {
@@ -11,7 +11,7 @@ export default class Verify extends NetfreezeCommand {
   static override examples = [{ description: 'Is it still frozen?', command: '<%= config.bin %> verify web' }];
   static override strict = false;
   static override args = {
-    target: textArgument({ ignoreStdin: true, description: 'NAME, netns:NAME, pid:N or path:FILE' }),
+    target: textArgument({ ignoreStdin: true, description: targetKinds }),
   };
   static override flags = {};
 

@@ -45,7 +45,7 @@ import { begin, type FreezeRequest, report, type Work } from './work';
  * @returns a report for each target, in the order of the names
  */
 export const freeze = async (names: string[], request: FreezeRequest, machine: Machine): Promise<Operation> =>
-  freezeTargets(resolveAll(names), request, machine);
+  freezeTargets(await resolveAll(names), request, machine);
 
 /** The same for targets that are resolved; their namespaces are released at the end. */
 export function freezeTargets(attempts: Attempt[], request: FreezeRequest, machine: Machine): Promise<Operation> {
@@ -66,6 +66,7 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
     };
     try {
       await step((target) => look(target, request, machine));
+      await step(sayWhoElse);
       await step((target) => renderText(target, request));
       await step((target) => rehearseOnce(target, request, machine, rehearsals));
       await step((target) => takeDownBefore(target, request, machine));
@@ -88,7 +89,8 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
 
 /** What stands there now, whether it is ours, and whether packets have ways past our chains. */
 function look(target: Work, request: FreezeRequest, machine: Machine): void {
-  refuseHost(target.site.namespace, target.name, { host: request.allowHost, lease: request.plan.lease !== null });
+  const allowed = { host: request.allowHost, lease: request.plan.lease !== null };
+  refuseHost(target.site.namespace, target.name, allowed, target.onHost);
   target.standing = readStanding(target.site);
   target.record = readRecord(machine.stateDirectory, target.site.namespace);
   if (target.standing && !isOurs(target.standing, target.record)) throw foreignTable(target.name);
@@ -120,6 +122,12 @@ function refuseStanding({ name, standing, record }: Work): void {
       `or keep that freeze: start the command yourself, and then netfreeze verify ${name}`,
     ],
   });
+}
+
+/** A namespace is frozen for all who are in it. */
+async function sayWhoElse(target: Work): Promise<void> {
+  const others = await target.others();
+  if (others.length > 0) target.notes.push(`it shares its namespace with ${others.join(', ')}: frozen too`);
 }
 
 function renderText(target: Work, { template }: FreezeRequest): void {

@@ -7,12 +7,8 @@ import { type Machine, openSite, type Site } from './machine';
 import { asFailure, emptyReport, type Operation, reportedError, type TargetReport } from './report';
 
 /** A target that is open for work. */
-export interface Opened {
-  name: string;
+export interface Opened extends Omit<Target, 'namespace'> {
   site: Site;
-  /** The file by which its namespace was found. */
-  file: string;
-  stillThere(): boolean;
 }
 
 /** A name and what came of resolving it. */
@@ -27,14 +23,16 @@ export interface Outcome {
 }
 
 /** Resolves and pins every name; what fails is kept beside the name. */
-export function resolveAll(names: string[]): Attempt[] {
-  return names.map((name) => {
+export async function resolveAll(names: string[]): Promise<Attempt[]> {
+  const attempts: Attempt[] = [];
+  for (const name of names) {
     try {
-      return { name, target: resolve(name), failure: null };
+      attempts.push({ name, target: await resolve(name), failure: null });
     } catch (error) {
-      return { name, target: null, failure: asFailure(error) };
+      attempts.push({ name, target: null, failure: asFailure(error) });
     }
-  });
+  }
+  return attempts;
 }
 
 /**
@@ -141,11 +139,9 @@ export async function forEachTarget<Item extends { failure: Failure | null }>(
 const isOpen = ({ namespace }: Target, opened: Opened[]): boolean =>
   opened.some(({ site }) => sameNamespace(site.namespace, namespace));
 
-const open = ({ name, namespace, file, stillThere }: Target, machine: Machine): Opened => ({
-  name,
-  file,
-  site: openSite(namespace, name, machine),
-  stillThere,
+const open = ({ namespace, ...target }: Target, machine: Machine): Opened => ({
+  ...target,
+  site: openSite(namespace, target.name, machine),
 });
 
 const lockOf = ({ name, site: { namespace } }: Opened) => ({ name, device: namespace.device, inode: namespace.inode });

@@ -7,6 +7,7 @@ import { type FreezeRecord, listRecords, readRecord } from '../record/record';
 import { resolveAll } from './group';
 import { ledgersOf } from './held/ledgers';
 import { type Machine, openSite, type Site } from './machine';
+import { withOtherNames } from './names';
 import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
 import { runNotes } from './runner';
 import { driftOf, foreignTable } from './state/drift';
@@ -27,15 +28,20 @@ interface Finding {
  * @returns reports; a name that can't be resolved is a failure, what is found never is
  */
 export async function status(names: string[], machine: Machine): Promise<Operation> {
-  if (names.length > 0) return inspectNamed(names, machine, () => null);
+  if (names.length > 0) {
+    const { targets, failure } = await inspectNamed(names, machine, () => null);
+    return { targets: await withOtherNames(targets), failure };
+  }
   const records = listRecords(machine.stateDirectory);
   const reports: TargetReport[] = [];
+  const ways = new Map<TargetReport, string>();
   for (const { name, namespace } of discover()) {
     const known = records.find((record) => sameNamespace(record.namespace, namespace));
     const report = await inspectFound(known?.target ?? name, namespace, machine);
     if (report) reports.push(report);
+    if (report) ways.set(report, name);
   }
-  return { targets: reports, failure: null };
+  return { targets: await withOtherNames(reports, ways), failure: null };
 }
 
 /** Compares the kernel with the record: drift is a failure, and so is what is not frozen. */
@@ -72,13 +78,14 @@ async function inspectNamed(
 ): Promise<Operation> {
   const targets: TargetReport[] = [];
   let first: Failure | null = null;
-  for (const { name, target, failure } of resolveAll(names)) {
+  for (const { name, target, failure } of await resolveAll(names)) {
     let own: Failure | null = failure;
     let report: TargetReport = { ...emptyReport(target?.name ?? name, target?.namespace ?? null), state: 'failed' };
     try {
       if (target) {
         const finding = await inspect(target.name, target.namespace, machine);
         report = finding.report;
+        report.notes.push(...target.notes);
         own = judge(finding);
       }
     } catch (error) {

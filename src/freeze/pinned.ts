@@ -26,8 +26,8 @@ export const releaseAll = (targets: Pinned): void => {
  * Resolves names to targets that stay pinned for several operations, each namespace once; the caller releases them.
  * @returns `failed`: what came of each name, where one does not resolve; an operation releases what is in it
  */
-export function pinAll(names: string[]): { targets: Target[]; failed: Attempt[] | null } {
-  const attempts = resolveAll(names);
+export async function pinAll(names: string[]): Promise<{ targets: Target[]; failed: Attempt[] | null }> {
+  const attempts = await resolveAll(names);
   if (attempts.some(({ failure }) => failure !== null)) return { targets: [], failed: attempts };
   const targets: Target[] = [];
   for (const { target } of attempts) {

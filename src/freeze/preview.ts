@@ -18,13 +18,13 @@ import { findShortcuts, flowtablesPass } from './steps/shortcuts';
  * @returns the text, and what a person should know about it
  * @throws Failure `bad-target` for what can be no name; a target that is missing is no failure
  */
-export function preview(
+export async function preview(
   name: string | null,
   plan: Asked,
   template: Template,
   machine: Machine,
-): { text: string; notes: string[] } {
-  const { devices, queues, notes } = name === null ? nothing : learn(name, plan, machine);
+): Promise<{ text: string; notes: string[] }> {
+  const { devices, queues, notes } = name === null ? nothing : await learn(name, plan, machine);
   return { text: render(template, { ...plan, devices: closedDevices(devices), queues }), notes };
 }
 
@@ -37,11 +37,11 @@ interface Learnt {
 
 const nothing: Learnt = { devices: [], queues: defaultNumbers, notes: [] };
 
-function learn(name: string, { mode }: Asked, machine: Machine): Learnt {
+async function learn(name: string, { mode }: Asked, machine: Machine): Promise<Learnt> {
   checkName(name);
   if (missingCapabilities('CAP_SYS_ADMIN', 'CAP_NET_ADMIN').length > 0) return nothing;
   try {
-    const target = resolve(name);
+    const target = await resolve(name);
     const site = openSite(target.namespace, target.name, machine);
     try {
       const shortcuts = findShortcuts(site, target.name);

@@ -18,7 +18,7 @@ import { generationOf, hasLease, isOurs, leaseUntil, readBack, readStanding } fr
  * @param lease the new length, from now; null: the length that each has
  */
 export async function renew(names: string[], lease: Duration | null, machine: Machine): Promise<Operation> {
-  return renewTargets(resolveAll(names), lease, machine);
+  return renewTargets(await resolveAll(names), lease, machine);
 }
 
 /**

@@ -42,6 +42,8 @@ export interface TargetReport {
   reason: string | null;
   /** What a person should know and a program need not act on. */
   notes: string[];
+  /** Only of `status`, where there are any: other names of the same namespace, in full. */
+  otherNames?: string[];
   /** Only of a dry run: the lines that would go (-) and come (+). */
   wouldChange?: string[];
   /** Only where the target failed. */

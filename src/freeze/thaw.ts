@@ -12,6 +12,7 @@ import { Exit, Failure } from '../platform/failure';
 import { isErrno, SystemError } from '../platform/libc';
 import { type FreezeRecord, readRecord, removeRecord, stateName, wordFile, writeRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
+import { fileTarget } from '../target/target';
 import { type Attempt, type Opened, onEach, resolveAll } from './group';
 import { asThawing, ledgersOf } from './held/ledgers';
 import { isTooLate, keptByOthers, type Released, releaseAndRemove } from './held/release';
@@ -32,8 +33,8 @@ export interface ThawRequest {
 }
 
 /** Thaws the named targets; one that fails does not keep the others frozen. */
-export const thaw = (names: string[], request: ThawRequest, machine: Machine): Promise<Operation> =>
-  thawTargets(resolveAll(names), request, machine);
+export const thaw = async (names: string[], request: ThawRequest, machine: Machine): Promise<Operation> =>
+  thawTargets(await resolveAll(names), request, machine);
 
 /** Thaws every namespace of the machine that has a freeze, or something that one has left behind. */
 export const thawEverything = (request: ThawRequest, machine: Machine): Promise<Operation> =>
@@ -56,7 +57,7 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   const record = readRecord(machine.stateDirectory, site.namespace);
   const standing = readStanding(site);
   const report = emptyReport(name, site.namespace);
-  const notes: string[] = [];
+  const notes: string[] = [...target.notes];
   if (!standing) {
     if (record?.phase === 'frozen') notes.push('the record said frozen, but the kernel showed no freeze');
     if (endKeepers(stateName(site.namespace)) > 0) notes.push('a keeper without a freeze was ended');
@@ -180,7 +181,7 @@ function touchedNamespaces({ stateDirectory }: Machine): Attempt[] {
       release(namespace);
       return [];
     }
-    return [{ name, target: { name, namespace, file: '', stillThere: () => true }, failure: null }];
+    return [{ name, target: { ...fileTarget(name, namespace, ''), stillThere: () => true }, failure: null }];
   });
 }
 

@@ -69,7 +69,7 @@ export function begin(opened: Opened, { plan }: FreezeRequest): Work {
     held: null,
     done: false,
     begun: false,
-    notes: [],
+    notes: [...opened.notes],
     timings: { renderMs: 0, rehearseMs: 0, applyMs: 0, verifyMs: 0 },
   };
 }

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { errnoOf } from '../platform/libc';
 import { type Namespace, PinError, pin, release, sameNamespace } from './namespace';
+import { processes } from './processes';
 
 /** Where `ip netns` keeps its names. */
 export const netnsDirectory = '/run/netns';
@@ -67,10 +68,3 @@ function namespaceMounts(): string[] {
 /** The kernel writes space, tab, newline and backslash as three octal digits. */
 const unescapeMount = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 8)));
-
-function processes(): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .map(Number)
-    .sort((a, b) => a - b);
-}

@@ -184,16 +184,27 @@ export function hostRole(namespace: NamespaceId): string | null {
   return null;
 }
 
-/** @throws Failure `host-namespace` unless the user has allowed it and given a lease */
-export function refuseHost(namespace: NamespaceId, name: string, allowed: { host: boolean; lease: boolean }): void {
+/**
+ * @param remark what the target is that it has come to the host's namespace, and what to do about it
+ * @throws Failure `host-namespace` unless the user has allowed it and given a lease
+ */
+export function refuseHost(
+  namespace: NamespaceId,
+  name: string,
+  allowed: { host: boolean; lease: boolean },
+  remark: { what: string; advice: string } | null = null,
+): void {
   const role = hostRole(namespace);
   if (role === null || (allowed.host && allowed.lease)) return;
   throw new Failure(
     'host-namespace',
     Exit.usage,
-    `${name} is ${role}: freezing it would cut this machine off from its network`,
+    `${remark ? `${name} is ${remark.what}, ${role}` : `${name} is ${role}`}: freezing it would cut this machine off from its network`,
     {
-      suggestions: ['if you mean it, give --allow-host and --lease together, so that the kernel thaws it by itself'],
+      suggestions: [
+        ...(remark ? [remark.advice] : []),
+        'if you mean it, give --allow-host and --lease together, so that the kernel thaws it by itself',
+      ],
     },
   );
 }

@@ -71,6 +71,7 @@ export function statusText(reports: TargetReport[]): string {
 function statusBlock(report: TargetReport): string {
   const lines: string[] = [`${name(report)}  ${stateText(report)}`];
   const add = (label: string, value: string) => lines.push(`  ${label.padEnd(9)} ${value}`);
+  if (report.otherNames) add('also', report.otherNames.map(shown).join(', '));
   if (report.mode)
     add('mode', report.template === report.mode ? report.mode : `${report.mode}, template ${report.template}`);
   if (report.state === 'frozen') add('lease', report.lease ? `${duration(report.lease.expiresInMs)} left` : 'endless');

@@ -1,12 +1,12 @@
 /** `netns:NAME`: a namespace as `ip netns add NAME` makes it, a bind mount below /run/netns. */
 import { netnsDirectory, netnsNames } from '../namespace/discover';
 import { shown } from '../platform/text';
-import type { Kind } from './kind';
+import type { FileKind } from './kind';
 
 /** linux/limits.h */
 const NAME_MAX = 255;
 
-export const netns: Kind = {
+export const netns: FileKind = {
   prefix: 'netns',
   advice: '`ip netns list` shows the names; for a process, write pid:N',
   objection(name) {

@@ -1,12 +1,12 @@
 /** `path:FILE`: a file that is a network namespace, such as /run/netns/web or /proc/4711/ns/net. */
 import { resolve } from 'node:path';
 import { shown } from '../platform/text';
-import type { Kind } from './kind';
+import type { FileKind } from './kind';
 
 /** linux/limits.h */
 const PATH_MAX = 4096;
 
-export const path: Kind = {
+export const path: FileKind = {
   prefix: 'path',
   advice: 'a namespace is a file such as /run/netns/web or /proc/4711/ns/net',
   objection(name) {

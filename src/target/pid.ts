@@ -1,10 +1,10 @@
 /** `pid:N`: the namespace that a process is in. */
-import type { Kind } from './kind';
+import type { FileKind } from './kind';
 
 /** linux/threads.h: PID_MAX_LIMIT on 64 bits */
 const largestPid = 4_194_304;
 
-export const pid: Kind = {
+export const pid: FileKind = {
   prefix: 'pid',
   advice: 'give the id of a process that is in the namespace and stays',
   objection(name) {

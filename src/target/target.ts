@@ -1,15 +1,24 @@
 /** From what a person names to a pinned namespace: the list of kinds, and the rules for a bare name. */
 import { statSync } from 'node:fs';
-import { closest, distance } from 'fastest-levenshtein';
 import { type Namespace, PinError, pin, sameNamespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
 import { shown } from '../platform/text';
-import type { Kind } from './kind';
+import { findBare } from './bare';
+import { docker } from './docker';
+import { type Lodging, lodge, unknown } from './engine';
+import type { EngineKind, FileKind, HostRemark } from './kind';
 import { netns } from './netns';
 import { path } from './path';
 import { pid } from './pid';
+import { podman } from './podman';
+import { nearNames } from './refusals';
+import { sharersOf } from './sharers';
+import { unit } from './unit';
 
-const kinds: readonly Kind[] = [netns, pid, path];
+const fileKinds: readonly FileKind[] = [netns, pid, path];
+/** In the order in which they are preferred where two name the same namespace. */
+const engineKinds: readonly EngineKind[] = [podman, docker, unit];
+const kinds = [...fileKinds, ...engineKinds];
 
 /** A target whose namespace is pinned. */
 export interface Target {
@@ -18,31 +27,62 @@ export interface Target {
   namespace: Namespace;
   /** The file by which it was found. */
   file: string;
+  /** What is to be said where it turns out to be in the host's namespace; null: nothing in particular. */
+  onHost: HostRemark | null;
+  /** What a person should know about how it was found. */
+  notes: string[];
   /** @returns whether the name still stands for the pinned namespace */
   stillThere(): boolean;
+  /** @returns the other names in full of containers and units in its namespace, as far as its kind knows of such */
+  others(): Promise<string[]>;
 }
 
 /**
- * Resolves a name and pins the namespace behind it. Nothing is started, nothing is looked up twice.
- * @throws Failure `bad-target` (usage), `no-such-target`, `ambiguous-target`, `not-permitted`
+ * Resolves a name and pins the namespace behind it. For a file nothing is started and nobody is asked.
+ * @throws Failure `bad-target` (usage), `no-such-target`, `ambiguous-target`, `not-permitted`; for what an engine names
+ *   also `not-running`, `target-restarts`, `no-engine`, `engine-failed`, `bad-docker-host`
  */
-export function resolve(text: string): Target {
-  const { kind, name } = choose(text);
+export async function resolve(text: string): Promise<Target> {
+  const { kind, name, isBare } = choose(text);
+  if ('find' in kind) {
+    const lodging = await lodge(kind, name);
+    if (lodging === null) throw await unknown(kind, name);
+    return engineTarget(kind, lodging, []);
+  }
   const file = kind.file(name);
-  const namespace = pinFile(kind, name, file);
-  return {
-    name: `${kind.prefix}:${name}`,
-    namespace,
-    file,
-    stillThere() {
-      try {
-        const { dev, ino } = statSync(file);
-        return sameNamespace(namespace, { device: dev, inode: ino });
-      } catch {
-        return false;
-      }
-    },
-  };
+  if (isBare && !exists(file)) {
+    const missing = { message: kind.missing(name), names: kind.names(), advice: kind.advice };
+    const found = await findBare(engineKinds, name, missing);
+    return engineTarget(found.kind, found.lodging, found.notes);
+  }
+  return fileTarget(`${kind.prefix}:${name}`, pinFile(kind, name, file), file);
+}
+
+/** @returns a target that nobody has to be asked about */
+export function fileTarget(name: string, namespace: Namespace, file: string): Target {
+  const stillThere = () => isBehind({ name, namespace, file });
+  return { name, namespace, file, onHost: null, notes: [], stillThere, others: async () => [] };
+}
+
+const engineTarget = (kind: EngineKind, lodging: Lodging, notes: string[]): Target => ({
+  ...lodging,
+  onHost: kind.onHost,
+  notes,
+  stillThere: () => isBehind(lodging),
+  async others() {
+    const [names = []] = await sharersOf([lodging.namespace]);
+    return names.filter((name) => name !== lodging.name);
+  },
+});
+
+/** An engine's process that is still in the namespace is what the name stands for, whatever has become of the name. */
+function isBehind({ file, namespace }: Lodging): boolean {
+  try {
+    const { dev, ino } = statSync(file);
+    return sameNamespace(namespace, { device: dev, inode: ino });
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -53,8 +93,8 @@ export function checkName(text: string): void {
   split(text);
 }
 
-/** Takes `kind:name` apart; a name without a kind is one that `ip netns` knows. */
-function split(text: string): { kind: Kind; name: string; bare: boolean } {
+/** Takes `kind:name` apart; a name without a kind is first of all one that `ip netns` knows. */
+function split(text: string): { kind: FileKind | EngineKind; name: string; isBare: boolean } {
   const colon = text.indexOf(':');
   const prefix = colon < 0 ? null : text.slice(0, colon);
   const kind = prefix === null ? netns : kinds.find((candidate) => candidate.prefix === prefix);
@@ -70,13 +110,13 @@ function split(text: string): { kind: Kind; name: string; bare: boolean } {
     const hint = kind === netns && name.startsWith('/') ? [`for a file, write ${shown(`path:${name}`)}`] : [];
     throw badTarget(text, objection, hint);
   }
-  return { kind, name, bare: prefix === null };
+  return { kind, name, isBare: prefix === null };
 }
 
 /** A bare number may be the name of a namespace or a process: what can mean both is not guessed. */
-function choose(text: string): { kind: Kind; name: string } {
-  const { kind, name, bare } = split(text);
-  if (!bare || pid.objection(name) !== null) return { kind, name };
+function choose(text: string): ReturnType<typeof split> {
+  const { kind, name, isBare } = split(text);
+  if (!isBare || pid.objection(name) !== null) return { kind, name, isBare };
   const isName = exists(netns.file(name));
   const isProcess = exists(pid.file(name));
   if (isName && isProcess) {
@@ -89,7 +129,7 @@ function choose(text: string): { kind: Kind; name: string } {
       suggestions: [`did you mean the process: pid:${name}`],
     });
   }
-  return { kind, name };
+  return { kind, name, isBare };
 }
 
 function exists(file: string): boolean {
@@ -101,7 +141,7 @@ function exists(file: string): boolean {
   }
 }
 
-function pinFile(kind: Kind, name: string, file: string): Namespace {
+function pinFile(kind: FileKind, name: string, file: string): Namespace {
   try {
     return pin(file);
   } catch (cause) {
@@ -122,17 +162,11 @@ function pinFile(kind: Kind, name: string, file: string): Namespace {
       );
     }
     const why = cause.reason === 'not-a-namespace' ? `${shown(file)} is not a network namespace` : kind.missing(name);
-    throw new Failure('no-such-target', Exit.noTarget, why, { suggestions: nearNames(kind, name), cause });
+    throw new Failure('no-such-target', Exit.noTarget, why, {
+      suggestions: nearNames(name, kind.names(), kind.advice),
+      cause,
+    });
   }
-}
-
-/** @returns names that a typing mistake could have meant */
-function nearNames(kind: Kind, name: string): string[] {
-  const names = kind.names().filter((known) => known !== name);
-  if (names.length === 0) return [kind.advice];
-  const nearest = closest(name, names);
-  const limit = Math.max(2, Math.floor(name.length / 3));
-  return distance(name, nearest) <= limit ? [`did you mean ${shown(nearest)}?`] : [kind.advice];
 }
 
 const badTarget = (text: string, why: string, suggestions: string[]) =>

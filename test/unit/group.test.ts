@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Exit, Failure } from '../../src/platform/failure';
-import type { Target } from '../../src/target/target';
+import { fileTarget, type Target } from '../../src/target/target';
 import './realms';
 import { useScratchDirectory } from './scratch';
 
@@ -47,7 +47,7 @@ function isOpen(fd: number): boolean {
 function target(name: string, inode: number): Target {
   const fd = openSync('/dev/null', 'r');
   opened.push(fd);
-  return { name, namespace: { fd, device: 4, inode }, file: '', stillThere: () => true };
+  return { ...fileTarget(name, { fd, device: 4, inode }, ''), stillThere: () => true };
 }
 
 const found = (name: string, inode: number) => ({ name, target: target(`netns:${name}`, inode), failure: null });
@@ -214,8 +214,8 @@ describe('each target alone', () => {
   });
 });
 
-test('names that cannot be resolved are kept beside the others', () => {
-  const attempts = group.resolveAll(['netfreeze-no-such-namespace', 'nosuch:kind', `pid:${process.pid}`]);
+test('names that cannot be resolved are kept beside the others', async () => {
+  const attempts = await group.resolveAll(['netfreeze-no-such-namespace', 'nosuch:kind', `pid:${process.pid}`]);
   expect(attempts.map(({ name, failure: own }) => [name, own?.exit ?? null])).toEqual([
     ['netfreeze-no-such-namespace', 3],
     ['nosuch:kind', 2],

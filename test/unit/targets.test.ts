@@ -17,6 +17,15 @@ fc.configureGlobal({ seed: 1 });
 /** A process id that Linux gives to nobody while fewer than 4 million processes run. */
 const nobody = 4_194_304;
 
+// What engines make of a name is another test's.
+const { PATH, DOCKER_HOST } = process.env;
+beforeAll(() => {
+  Object.assign(process.env, { PATH: '/netfreeze-no-such-directory', DOCKER_HOST: 'unix:///netfreeze-no-such-socket' });
+});
+afterAll(() => {
+  Object.assign(process.env, { PATH, DOCKER_HOST: DOCKER_HOST ?? '' });
+});
+
 describe('a name that can be one', () => {
   test.each([
     'web',
@@ -37,6 +46,14 @@ describe('a name that can be one', () => {
     'path:./web',
     'path:/a b/c:d',
     `path:/${'x'.repeat(4000)}`,
+    'podman:db',
+    'docker:my_app-db.1',
+    'docker:0f3c',
+    'unit:nginx',
+    'unit:nginx.service',
+    'unit:getty@tty1',
+    'unit:systemd-nspawn@a\\x2db.service',
+    'unit:machine-web.scope',
   ])('%j', (text) => {
     expect(() => checkName(text)).not.toThrow();
   });
@@ -64,6 +81,28 @@ describe('a name that can be none', () => {
     ['x'.repeat(300), 'a name has at most 255 bytes'],
     ['ж'.repeat(128), 'a name has at most 255 bytes'],
     [`path:/${'x'.repeat(4096)}`, 'a path has fewer than 4096 bytes'],
+    ['podman:', 'the name is empty'],
+    ['podman:-f', "a container's name has"],
+    ['podman:--help', "a container's name has"],
+    ['docker:a/b', "a container's name has"],
+    ['docker:../info', "a container's name has"],
+    ['docker:a b', "a container's name has"],
+    ['docker:db?all=1', "a container's name has"],
+    ['docker:db\n', "a container's name has"],
+    ['docker:\u001b[2J', "a container's name has"],
+    [`docker:${'x'.repeat(256)}`, "a container's name has at most 255"],
+    ['unit:', 'the name is empty'],
+    ['unit:-H', "a unit's name has"],
+    ['unit:--version', "a unit's name has"],
+    ['unit:a b', "a unit's name has"],
+    ['unit:a/b', "a unit's name has"],
+    ['unit:db\n', "a unit's name has"],
+    ['unit:@x', "a unit's name has"],
+    ['unit:getty@', 'a template needs an instance'],
+    ['unit:getty@.service', 'a template needs an instance'],
+    ['unit:docker.socket', 'only services and scopes'],
+    ['unit:system.slice', 'only services and scopes'],
+    [`unit:${'x'.repeat(255)}`, "a unit's name has fewer"],
     ['pid:', 'a process id is a whole number'],
     ['pid:0', 'a process id is a whole number'],
     ['pid:-1', 'a process id is a whole number'],
@@ -100,7 +139,7 @@ describe('a name that can be none', () => {
   test('an unknown kind: the kinds are listed, and the way to a namespace of that name', async () => {
     const { suggestions } = await failureOf(() => checkName('podmen:db'));
     expect(suggestions).toEqual([
-      expect.stringMatching(/^kinds: .*netns.*pid.*path/),
+      expect.stringMatching(/^kinds: .*netns.*pid.*path.*podman.*docker.*unit/),
       'for a namespace of that name, write netns:podmen:db',
     ]);
   });
@@ -117,7 +156,8 @@ describe('a name that nothing has', () => {
   test.each(['netfreeze-no-such-namespace', 'netns:netfreeze-no-such-namespace'])('a namespace: %s', async (name) => {
     const failure = await missing(name);
     expect(failure).toMatchObject({ code: 'no-such-target', exit: 3 });
-    expect(failure.message).toBe('there is no network namespace named netfreeze-no-such-namespace');
+    // Where systemd runs it is asked for a bare name as well, and knows nothing either.
+    expect(failure.message).toMatch(/^there is no network namespace named netfreeze-no-such-namespace(, and |$)/);
   });
 
   test('a process', async () => {

@@ -48,7 +48,8 @@ function whatIsMissing(): string | null {
   return absent.length === 0 ? null : `missing: ${absent.join(', ')} (see test/kernel/rig/packages.txt)`;
 }
 
-function isThere(tool: string): boolean {
+/** @returns whether a program is installed */
+export function isThere(tool: string): boolean {
   return programPath.split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, tool), constants.X_OK);

@@ -35,6 +35,7 @@ export interface TargetReport {
   held: { in: Ledger; out: Ledger } | null;
   kicked: { sockets: number; corked: number; unreachable: number; peers: number } | null;
   notes: string[];
+  otherNames?: string[];
   error?: ReportedError;
 }
 
