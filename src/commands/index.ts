@@ -4,6 +4,7 @@ import Off from './off';
 import On from './on';
 import Preview from './preview';
 import Renew from './renew';
+import Run from './run';
 import Status from './status';
 import Verify from './verify';
 
@@ -13,6 +14,7 @@ export const COMMANDS = {
   on: On,
   preview: Preview,
   renew: Renew,
+  run: Run,
   status: Status,
   verify: Verify,
 };

@@ -33,14 +33,17 @@ export interface ThawRequest {
 
 /** Thaws the named targets; one that fails does not keep the others frozen. */
 export const thaw = (names: string[], request: ThawRequest, machine: Machine): Promise<Operation> =>
-  thawAttempts(resolveAll(names), request, machine);
+  thawTargets(resolveAll(names), request, machine);
 
 /** Thaws every namespace of the machine that has a freeze, or something that one has left behind. */
 export const thawEverything = (request: ThawRequest, machine: Machine): Promise<Operation> =>
-  thawAttempts(touchedNamespaces(machine), request, machine);
+  thawTargets(touchedNamespaces(machine), request, machine);
 
-/** A full or broken state directory must not keep anything frozen: the kernel is what is thawed (law 2). */
-function thawAttempts(attempts: Attempt[], request: ThawRequest, machine: Machine): Promise<Operation> {
+/**
+ * The same for targets that are resolved; their namespaces are released at the end. A full or broken state directory must
+ * not keep anything frozen: the kernel is what is thawed (law 2).
+ */
+export function thawTargets(attempts: Attempt[], request: ThawRequest, machine: Machine): Promise<Operation> {
   return holdingSignals(async () => {
     const sequel = openSequel(machine, attempts.length > 1);
     const one = (target: Opened) => thawOne(target, request, machine, sequel);
