@@ -10,13 +10,14 @@ export const looks = [1, 35, 60];
 const turnsOfALook = 20;
 
 /**
- * Kills each lock's program, in sites of their own that all stand until the last look.
+ * Kills each lock's program, in sites of their own that stand until the last look.
  * @param locks those that work
  * @param spans microseconds for which each lock's program is at work, by key
  * @param kills `first`: how often as soon as one way is closed; `all`: as soon as all are; `spread`: how often in moments
  *   spread evenly over the program's work
- * @returns for each kill: `lock`, `when`, `killedAt` (microseconds after the start), whether it `came` in time; `looks`: for
- *   each, which ways were open and the `tables`; and `tablesAfterOff`, netfreeze's only
+ * @returns for each kill: `lock`, `when`, `killedAt` (microseconds after the start), whether all was `closedBefore`, whether
+ *   the command of `netfreeze run` still ran at the first look (`commandRuns`); `looks`: for each, which ways were open and the
+ *   `tables`; and `tablesAfterOff`, netfreeze's only
  */
 export async function killed(locks, spans, kills, where, say) {
   const plans = locks.flatMap((lock) => [
@@ -28,58 +29,66 @@ export async function killed(locks, spans, kills, where, say) {
       delay: ((index + 0.5) / kills.spread) * spans[lock.key],
     })),
   ]);
-  const standing = [];
-  try {
-    for (const [index, plan] of plans.entries()) {
-      say(`kill ${index + 1} of ${plans.length}: ${plan.lock.name}`);
-      standing.push(await killOne(plan, where));
+  const ends = [];
+  for (const [index, plan] of plans.entries()) {
+    say(`kill ${index + 1} of ${plans.length}: ${plan.lock.name}`);
+    const site = await makeRouterSite(where);
+    try {
+      const kill = await killOne(plan, site);
+      // The looks are due while others are killed.
+      ends.push(follow(kill, site));
+    } catch (error) {
+      ends.push(Promise.reject(error));
+      await site.remove();
+      break;
     }
-    for (const seconds of looks.slice(1)) {
-      say(`a look at what is left, ${seconds} s after each kill`);
-      for (const one of standing) {
-        await sleepUntil(one.at + seconds * 1e6);
-        one.looks.push(await look(one.site, seconds));
-      }
-    }
-    for (const one of standing.filter(({ isOurs }) => isOurs)) {
-      await thaw(one.site);
-      one.tablesAfterOff = await tables(one.site);
-    }
-    return standing.map(({ site, ...reading }) => reading);
-  } finally {
-    await Promise.allSettled(standing.map(({ site }) => site.remove()));
   }
+  say('the last looks at what is left');
+  const outcomes = await Promise.allSettled(ends);
+  const failed = outcomes.find(({ status }) => status === 'rejected');
+  if (failed) throw failed.reason;
+  return outcomes.map(({ value }) => value);
 }
 
-async function killOne({ lock, when, delay }, where) {
-  const site = await makeRouterSite(where);
-  try {
-    const running = await beginToKill(lock, site, when);
-    if (delay !== undefined) {
-      await sleepUntil(running.began + delay);
-      try {
-        process.kill(running.pid, 'SIGKILL');
-      } catch {
-        // It was faster than that; nothing has been killed then.
-      }
+async function killOne({ lock, when, delay }, site) {
+  const running = await beginToKill(lock, site, when);
+  if (delay !== undefined) {
+    await sleepUntil(running.began + delay);
+    try {
+      process.kill(running.pid, 'SIGKILL');
+    } catch {
+      // It was faster than that; nothing has been killed then.
     }
-    await running.ended;
-    const watched = await site.turns.ask({ do: 'end' });
-    const at = watched.killed ?? now();
-    await sleepUntil(at + looks[0] * 1e6);
-    return {
-      site,
-      lock: lock.key,
-      isOurs: lock.isOurs,
-      when,
-      at,
-      killedAt: at - running.began,
-      closedBefore: readWatch(watched).closing !== null,
-      looks: [await look(site, looks[0])],
-    };
-  } catch (error) {
+  }
+  await running.ended;
+  const watched = await site.turns.ask({ do: 'end' });
+  const at = watched.killed ?? now();
+  return {
+    lock: lock.key,
+    isOurs: lock.isOurs,
+    when,
+    at,
+    killedAt: at - running.began,
+    closedBefore: readWatch(watched).closing !== null,
+    isRunning: running.isRunning,
+  };
+}
+
+async function follow({ isRunning, ...kill }, site) {
+  try {
+    const seen = [];
+    let commandRuns = null;
+    for (const seconds of looks) {
+      await sleepUntil(kill.at + seconds * 1e6);
+      commandRuns ??= isRunning?.() ?? null;
+      const after = (now() - kill.at) / 1e6;
+      seen.push({ after, ...(await look(site, seconds)) });
+    }
+    if (!kill.isOurs) return { ...kill, commandRuns, looks: seen };
+    await thaw(site);
+    return { ...kill, commandRuns, looks: seen, tablesAfterOff: await tables(site) };
+  } finally {
     await site.remove();
-    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 // The locks that are compared: CRIU's own two, and netfreeze's two modes.
 import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { now } from '../lab/clock.mjs';
 import { run } from '../lab/programs.mjs';
@@ -78,13 +79,40 @@ function netfreezeLock(key, name, options) {
   };
 }
 
+/**
+ * A command under a freeze, to be killed: `netfreeze run` is, not the command, which must not outlive it.
+ * Its `begin` returns also `isRunning()`: whether the command is.
+ */
+export const runLock = {
+  key: 'run',
+  name: 'netfreeze run',
+  isOurs: true,
+  async begin(site, { killable }) {
+    const file = join(site.folder, 'pid');
+    const waiting = ['sh', '-c', `echo $$ >${file} && exec sleep 600`];
+    return {
+      ...command(site, ['run', site.pair.name.box, '--lease', leaseOfTheKilled, '--', ...waiting], { killable }),
+      isRunning: () => existsSync(file) && isAlive(Number(readFileSync(file, 'utf8'))),
+    };
+  },
+};
+
+function isAlive(pid) {
+  try {
+    // One that has ended and that nobody has waited for runs no more.
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
 /** Of the freezes whose netfreeze is killed, in seconds, and as a flag; the others outlive no measurement that is killed. */
 export const leaseSeconds = 30;
 const leaseOfTheKilled = `${leaseSeconds}s`;
 const leaseOfTheLiving = '10m';
 
 /** Starts netfreeze, as a person would. */
-export function command(site, args, { killable }) {
+function command(site, args, { killable }) {
   const environment = { NETFREEZE_STATE_DIR: site.stateDirectory };
   const began = now();
   const child = spawn(netfreezeProgram, args, {

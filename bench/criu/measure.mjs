@@ -12,20 +12,37 @@ import { makeSite } from '../lab/site.mjs';
 import { median } from '../lab/statistics.mjs';
 import { leadOf } from '../lab/trial.mjs';
 import { killed } from './left.mjs';
-import { locksOf, waysOf } from './locks.mjs';
+import { locksOf, runLock, waysOf } from './locks.mjs';
 import { moment, tryOut } from './moments.mjs';
 
 const sizes = {
-  USUAL: { moments: 21, kills: { first: 5, all: 5, spread: 10 }, resumes: 3, lengths: [3, 10], together: true },
-  SLOW: { moments: 7, kills: { first: 3, all: 3, spread: 4 }, resumes: 2, lengths: [3, 10], together: false },
-  QUICK: { moments: 2, kills: { first: 1, all: 1, spread: 1 }, resumes: 1, lengths: [3], together: true },
+  USUAL: {
+    moments: 15,
+    kills: { first: 5, all: 5, spread: 10 },
+    resumes: 3,
+    lengths: [3, 10],
+    together: true,
+    patience: 0,
+  },
+  SLOW: {
+    moments: 5,
+    kills: { first: 2, all: 2, spread: 4 },
+    resumes: 2,
+    lengths: [3, 10],
+    together: false,
+    patience: 10_000,
+  },
+  QUICK: { moments: 2, kills: { first: 1, all: 1, spread: 1 }, resumes: 1, lengths: [3], together: true, patience: 0 },
 };
 /** Connections of each direction and family. */
 const each = 2;
 
+/** How long the command under `netfreeze run` goes on at the most before the kill, in microseconds. */
+const commandSpan = 2_000_000;
+
 const [prefix, folder, result, criu, size = 'USUAL'] = process.argv.slice(2);
-const { moments, kills, resumes, lengths, together } = sizes[size];
-const where = { prefix, folder };
+const { moments, kills, resumes, lengths, together, patience } = sizes[size];
+const where = { prefix, folder, patience };
 const began = now();
 const say = (what) => process.stderr.write(`${((now() - began) / 1e6).toFixed(0).padStart(4)} s  ${what}\n`);
 
@@ -63,8 +80,10 @@ async function measureKills() {
       median(reading.moments.filter(({ lock }) => lock === key).map(({ took }) => took)),
     ]),
   );
-  // In steal a freeze whose netfreeze is gone is ended by its keeper, as in drop by the kernel; one of the two is enough.
-  const wanted = available.filter(({ key }) => key !== 'steal');
+  // In the middle of what it runs as well.
+  spans[runLock.key] = spans.drop + commandSpan;
+  // Mode steal makes its freeze as mode drop does.
+  const wanted = [...available.filter(({ key }) => key !== 'steal'), runLock];
   reading.kills = await killed(wanted, spans, kills, where, say);
 }
 

@@ -7,7 +7,7 @@ import { makeRouterSite } from './router.mjs';
 
 // Milliseconds: what a watch sees before a lock begins and after it has ended.
 const margin = 100;
-const turnsOfAProbe = 200;
+const turnsOfAProbe = 100;
 
 /**
  * Tries each lock once, and tells what it leaves open while it stands.
@@ -70,7 +70,7 @@ export async function moment(lock, where) {
       firstToLast: closing.last - closing.first,
       openingFirstToLast: opening.last - opening.first,
       took,
-      logToLock: logged && logged.began,
+      logToLock: logged?.began ?? null,
       logLock: logged && logged.ended - logged.began,
     };
   } finally {

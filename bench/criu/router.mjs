@@ -8,10 +8,10 @@ const far = { own: { 4: '10.91.2.2', 6: 'fd91:2::2' }, box: { 4: '10.91.2.1', 6:
 
 /**
  * Makes a site for locks.mjs.
- * @param where `prefix` begins the names of its namespaces, `folder` takes what programs keep
+ * @param where `prefix` begins the names of its namespaces, `folder` takes what programs keep, `patience` see turns.py
  * @returns the site, with `turns`, the program that tries (../lab/traffic/turns.py)
  */
-export async function makeRouterSite({ prefix, folder }) {
+export async function makeRouterSite({ prefix, folder, patience }) {
   const pair = await makePair(prefix);
   const name = pair.name.box.replace(/box$/, 'far');
   const site = {
@@ -33,6 +33,7 @@ export async function makeRouterSite({ prefix, folder }) {
       addresses: { ...address, far: far.own },
       device: pair.device,
       boxDevice: pair.device,
+      patience,
     });
   } catch (error) {
     await site.remove();

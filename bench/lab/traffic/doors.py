@@ -27,23 +27,20 @@ def doors(settings):
 class Way:
     """One socket that sends, one that receives; `number_of` finds a try's number in what came, or None."""
 
-    number = 0
-
-    def attempt(self, number):
-        self.number = number
+    def send(self, number):
+        self.newest = number
         try:
             self.here.send(self.packet(number))
         except OSError:
             pass
-        late = 0
+
+    def take(self):
+        numbers = []
         try:
             while True:
-                got = self.number_of(self.there.recv(256))
-                if got == number:
-                    return True, late
-                late += got is not None
+                numbers.append(self.number_of(self.there.recv(256)))
         except BlockingIOError:
-            return False, late
+            return [number for number in numbers if number is not None]
 
 
 class Echo(Way):
@@ -103,7 +100,7 @@ class Arp(Way):
 
     def number_of(self, data):
         is_answer = data[20:22] == b"\0\2" and data[28:32] == self.asked
-        return self.number if is_answer else None
+        return self.newest if is_answer else None
 
 
 def packet_socket(device, protocol):
