@@ -50,19 +50,20 @@ export async function beginDump(criu, lock, site, pid, { pause = false, killable
   const began = now();
   const child = spawn(criu, args, { stdio: 'ignore' });
   const ended = new Promise((resolve, reject) => {
-    child.once('error', reject);
+    child.once('error', (error) => reject(Object.assign(error, { said: `it can't be started: ${error.code}` })));
     child.once('exit', (status, signal) => {
       if (status === 0 || killable) resolve({ status, signal });
       else reject(refusal(criu, lock, existsSync(log) ? readFileSync(log, 'utf8') : '', status ?? signal));
     });
   });
-  ended.catch(() => {});
+  let isOver = false;
+  ended.catch(() => {}).finally(() => (isOver = true));
   return {
     pid: child.pid,
     began,
     log,
     ended,
-    closed: waiting ? Promise.race([ended, waiting.reached()]) : ended,
+    closed: waiting ? Promise.race([ended, waiting.reached(() => isOver)]) : ended,
     async open() {
       await waiting?.release();
       await ended;
@@ -81,8 +82,8 @@ async function waitingScript(folder) {
   chmodSync(script, 0o755);
   return {
     script,
-    async reached() {
-      while (!existsSync(reached)) await sleep(betweenLooks);
+    async reached(isOver) {
+      while (!existsSync(reached) && !isOver()) await sleep(betweenLooks);
     },
     release: () => writeFile(go, '\n'),
   };

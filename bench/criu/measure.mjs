@@ -6,6 +6,7 @@
 // CRIU the program, or its path. A SLOW machine does less, and one thing after the other; QUICK is for trying it out.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { now } from '../lab/clock.mjs';
 import { sideBySide } from '../lab/side-by-side.mjs';
 import { makeSite } from '../lab/site.mjs';
@@ -58,12 +59,18 @@ const reading = {
 };
 // Without CRIU there is nothing to compare.
 if (available.some(({ isOurs }) => !isOurs)) {
-  await measureMoments();
-  await measureKills();
-  await measureResumes();
+  for (const part of [measureMoments, measureKills, measureResumes]) {
+    await part();
+    // A run that is cut off has measured something.
+    save();
+  }
 }
-writeFileSync(result, JSON.stringify(reading));
+save();
 say('done');
+
+function save() {
+  writeFileSync(result, JSON.stringify(reading));
+}
 
 async function measureMoments() {
   for (let round = 1; round <= moments; round += 1) {
@@ -130,6 +137,7 @@ function machine() {
     system,
     kernel: /^\d+\.\d+/.exec(said('uname', '-r'))[0],
     criu: criuVersion,
+    load: loadavg()[0].toFixed(1),
     nft: said('nft', '--version').replace(/^nftables /, ''),
   };
 }

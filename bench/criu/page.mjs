@@ -29,6 +29,8 @@ export function section(title, reading) {
   return [
     heading,
     '',
+    `${machine.system}, nft ${machine.nft}; load when it began: ${machine.load}.`,
+    '',
     ...spaced(missing),
     ...momentPart(reading),
     ...doorsPart(reading),
@@ -42,8 +44,8 @@ const spaced = (lines) => lines.flatMap((line) => [line, '']);
 
 function momentPart({ available, moments }) {
   const n = moments.length / available.length;
-  const rows = (which) =>
-    available.map(({ key, name }) => {
+  const rows = (which, locks) =>
+    locks.map(({ key, name }) => {
       const spans = moments.filter(({ lock }) => lock === key).map((one) => one[which]);
       const lengths = spans.map(({ first, last }) => last - first);
       const wrong = which === 'closing' ? ({ passed }) => passed : ({ tried, passed }) => tried - passed;
@@ -55,6 +57,7 @@ function momentPart({ available, moments }) {
         `${count(sum(spans.map(wrong)))} of ${count(sum(spans.map(({ tried }) => tried)))}`,
       ];
     });
+  const letting = available.filter(({ key }) => key !== 'steal');
   const took = available.map(({ key, name }) => {
     const own = moments.filter(({ lock }) => lock === key);
     return [name, time(median(own.map(({ toClosed }) => toClosed))), time(median(own.map((one) => one.took)))];
@@ -63,14 +66,17 @@ function momentPart({ available, moments }) {
     `**The moment of the lock**, ${n} locks each. In one moment: how many closed all four ways between one try and the next.`,
     'First to last: from the first of them closed to the last, no finer than a turn of tries.',
     '',
-    ...table(['', 'in one moment', 'first to last, median', 'max', 'tries in between that passed'], rows('closing')),
+    ...table(
+      ['', 'in one moment', 'first to last, median', 'max', 'tries in between that passed'],
+      rows('closing', available),
+    ),
     '',
     ...leaks({ available, moments }),
-    'The same when it is opened: tries in between that were stopped.',
+    'The same when it is opened, by tries in between that were stopped; mode steal is left out, as what it has held goes on too.',
     '',
     ...table(
       ['', 'in one moment', 'first to last, median', 'max', 'tries in between that were stopped'],
-      rows('opening'),
+      rows('opening', letting),
     ),
     '',
     '**Time to lock**, medians of the same. The command of netfreeze ends when the freeze is proven; that of CRIU when all is',
@@ -165,13 +171,16 @@ function killPart({ kills, available }) {
   const heads = ['kills', ...seconds.map((one) => `after ${one} s`), `with tables left after ${seconds.at(-1)} s`];
   return [
     '**What `kill -9` leaves**: the program that locks is killed, and nothing is done about it. netfreeze freezes with a lease of',
-    '30 s. Open: all four ways pass; closed: none does; half: some do.',
+    `30 s. Open: all four ways pass; closed: none does; half: some do. No look was later than it says by more than ${lateness(kills)}.`,
     '',
     ...table(['', ...heads], rows),
     '',
     ...leftovers({ kills, names }),
   ];
 }
+
+const lateness = (kills) =>
+  time(Math.max(...kills.flatMap(({ looks }) => looks.map(({ after, seconds }) => (after - seconds) * 1e6))));
 
 function states(openWays) {
   const named = { open: openWays.filter((one) => one === 4), closed: openWays.filter((one) => one === 0) };
