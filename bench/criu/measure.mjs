@@ -26,9 +26,9 @@ const sizes = {
     patience: 0,
   },
   SLOW: {
-    moments: 5,
-    kills: { first: 2, all: 2, spread: 4 },
-    resumes: 2,
+    moments: 4,
+    kills: { first: 1, all: 1, spread: 3 },
+    resumes: 1,
     lengths: [3, 10],
     together: false,
     patience: 10_000,
