@@ -17,7 +17,7 @@ export const introduction = () => [
 
 /**
  * @param title of the machine
- * @param reading see measure.mjs
+ * @param reading see measure.mjs; a run that was cut off has fewer parts
  * @returns lines of Markdown
  */
 export function section(title, reading) {
@@ -151,6 +151,7 @@ const whens = {
 };
 
 function killPart({ kills, available }) {
+  if (kills.length === 0) return [];
   const names = Object.fromEntries(available.map(({ key, name }) => [key, name]));
   names.run = 'netfreeze run';
   const groups = Object.keys(names).flatMap((lock) =>
@@ -208,6 +209,7 @@ function leftovers({ kills, names }) {
 }
 
 function resumePart({ ways, resumes, each }) {
+  if (resumes.length === 0) return [];
   const lengths = [...new Set(resumes.map(({ seconds }) => seconds))];
   const n = resumes.length / ways.length / lengths.length;
   const rows = lengths.flatMap((seconds) =>
@@ -242,6 +244,7 @@ function toFlow(resumes, key, seconds) {
 
 /** Where CRIU did better in this run, by the medians above. */
 function betterPart({ available, moments, resumes }) {
+  if (resumes.length === 0) return [];
   const theirs = available.filter(({ isOurs }) => !isOurs).map(({ key }) => key);
   const toClosed = (key) => median(moments.filter(({ lock }) => lock === key).map((one) => one.toClosed));
   const seconds = Math.max(...resumes.map((one) => one.seconds));
