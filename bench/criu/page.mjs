@@ -64,7 +64,8 @@ function momentPart({ available, moments }) {
   });
   return [
     `**The moment of the lock**, ${n} locks each. In one moment: how many closed all four ways between one try and the next.`,
-    'First to last: from the first of them closed to the last, no finer than a turn of tries.',
+    'First to last: from the first of them closed to the last, no finer than a turn of tries. On a machine that is busy with',
+    'other things the thread that tries may sleep through a moment: then it counts too few tries, and too long a time.',
     '',
     ...table(
       ['', 'in one moment', 'first to last, median', 'max', 'tries in between that passed'],

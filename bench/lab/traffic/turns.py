@@ -1,9 +1,9 @@
 """Which ways into and out of a namespace are open, told by one thread that tries them in turn at full speed.
 
 On a veth pair the kernel delivers a datagram before send() returns, so who sends and then looks knows at once whether it
-passed; and because one thread tries all ways, being scheduled away delays all of them alike. It takes no precedence over
-the kernel's own threads, which deliver where this one is too busy: on a slow machine that comes late, but it is the kernel
-that was late, and not the way that was closed. Each try carries the number of its turn. A packet socket on the peer's device
+passed; and because one thread tries all ways, being scheduled away delays all of them alike; what happens meanwhile it
+does not see. It leaves the kernel's own threads their turn, which deliver where this one is too busy: on a slow machine that
+comes late, but then it is the kernel that was late, and not the way that was closed. Each try carries the number of its turn. A packet socket on the peer's device
 captures what came out, and is counted beside the receivers.
 
 Argument: {"box", "peer", "far": namespace files, "addresses": {"box", "peer", "far": {"4", "6"}}, "device": of the peer,
@@ -156,6 +156,8 @@ def main():
     tap = WireTap(places["peer"], settings["device"], ports)
     others = doors(settings)
     find_neighbours(ways + others)
+    if settings["patience"] == 0:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
     lines = Lines()
     poll = select.poll()
     poll.register(lines.fd, select.POLLIN)
