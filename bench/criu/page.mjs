@@ -40,6 +40,8 @@ export function section(title, reading) {
   ];
 }
 
+const cutOff = (what) => [`Not measured: ${what}; the run was cut off before that.`, ''];
+
 const spaced = (lines) => lines.flatMap((line) => [line, '']);
 
 function momentPart({ available, moments }) {
@@ -152,7 +154,7 @@ const whens = {
 };
 
 function killPart({ kills, available }) {
-  if (kills.length === 0) return [];
+  if (kills.length === 0) return cutOff('what `kill -9` leaves');
   const names = Object.fromEntries(available.map(({ key, name }) => [key, name]));
   names.run = 'netfreeze run';
   const groups = Object.keys(names).flatMap((lock) =>
@@ -210,7 +212,7 @@ function leftovers({ kills, names }) {
 }
 
 function resumePart({ ways, resumes, each }) {
-  if (resumes.length === 0) return [];
+  if (resumes.length === 0) return cutOff('time to resume');
   const lengths = [...new Set(resumes.map(({ seconds }) => seconds))];
   const n = resumes.length / ways.length / lengths.length;
   const rows = lengths.flatMap((seconds) =>
