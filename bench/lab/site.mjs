@@ -7,7 +7,7 @@ import { start } from './programs.mjs';
 /**
  * Makes a site; its programs talk to each other when this returns.
  * @param options.prefix see makePair
- * @param options.folder where netfreeze's state is kept
+ * @param options.folder where netfreeze's state is kept, and what else a way keeps of a site, in the site's own `folder`
  * @param options.connections how many of each kind (traffic/kinds.py) there are over each family
  * @param options.sysctls see makePair
  * @param options.onlyConnections leaves out datagrams and echo requests
@@ -17,6 +17,7 @@ export async function makeSite({ prefix, folder, connections, sysctls, onlyConne
   const programs = [];
   const site = {
     pair,
+    folder: join(folder, pair.name.box),
     stateDirectory: join(folder, 'state'),
     /** Starts one more of the programs in traffic/, which ends with the site. */
     async open(place, name, settings) {
@@ -31,7 +32,7 @@ export async function makeSite({ prefix, folder, connections, sysctls, onlyConne
   };
   const { open } = site;
   try {
-    mkdirSync(site.stateDirectory, { recursive: true, mode: 0o700 });
+    for (const made of [site.folder, site.stateDirectory]) mkdirSync(made, { recursive: true, mode: 0o700 });
     site.watch = await open('peer', 'watch', { wire: [pair.file.peer, pair.device], rules: pair.file.box });
     site.peer = await open('peer', 'talker', ends('peer', 'box', { connections, onlyConnections }));
     site.box = await open('box', 'talker', ends('box', 'peer', { connections, onlyConnections }));
