@@ -5,6 +5,7 @@ import On from './on';
 import Preview from './preview';
 import Renew from './renew';
 import Status from './status';
+import Units from './units';
 import Verify from './verify';
 
 export const COMMANDS = {
@@ -14,5 +15,6 @@ export const COMMANDS = {
   preview: Preview,
   renew: Renew,
   status: Status,
+  units: Units,
   verify: Verify,
 };

@@ -13,6 +13,7 @@ import { NftRefusal } from '../nftables/engine';
 import { takeDown } from '../nftables/replay';
 import { Exit, Failure } from '../platform/failure';
 import { SystemError } from '../platform/libc';
+import { unitRun } from '../platform/systemd';
 import { shown } from '../platform/text';
 import { type FreezeRecord, type HoldRecord, identify, readRecord, wordFile, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
@@ -190,6 +191,7 @@ function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, m
     leaseUntilMs: null,
     reason,
     by: { user: process.env.SUDO_USER || username, uid, pid: process.pid },
+    invocation: unitRun(),
     since: new Date().toISOString(),
     text: target.text,
     expected: target.expected,

@@ -26,6 +26,8 @@ export interface FreezeRecord {
   leaseUntilMs: number | null;
   reason: string | null;
   by: { user: string; uid: number; pid: number };
+  /** The run of a systemd unit that has frozen (INVOCATION_ID, systemd.exec(5)); null: none. */
+  invocation: string | null;
   /** When the freeze was asked for, ISO 8601. */
   since: string;
   /** The ruleset's text, byte for byte as it was loaded. */
@@ -151,7 +153,7 @@ function parseRecord(file: string): FreezeRecord | null {
     if (!isRecord(value)) return null;
     // Records of earlier versions know less.
     const hold = value.hold ? { ...value.hold, thaw: value.hold.thaw ?? null, left: value.hold.left ?? null } : null;
-    return { ...value, timers: value.timers ?? null, hold };
+    return { ...value, timers: value.timers ?? null, invocation: value.invocation ?? null, hold };
   } catch {
     return null;
   }
@@ -171,6 +173,7 @@ function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
     isOrNull(value.leaseUntilMs, 'number') &&
     isOrNull(value.generation, 'number') &&
     isOrNull(value.reason, 'string') &&
+    isOrNull(value.invocation ?? null, 'string') &&
     isHold(value.hold) &&
     isExpectation(value.expected)
   );

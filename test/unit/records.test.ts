@@ -42,6 +42,7 @@ const record: FreezeRecord = {
   leaseUntilMs: 1_000_000,
   reason: 'an "odd" reason,\nin two lines: ❄',
   by: { user: 'alice', uid: 1000, pid: 4711 },
+  invocation: '0123456789abcdef0123456789abcdef',
   since: '2026-01-02T03:04:05.678Z',
   text: 'table inet netfreeze {\n}\n',
   expected: { objects: [{ name: 'table inet netfreeze', json: '{}' }], hooks: [], lease: [], listing: '' },

@@ -1,0 +1,59 @@
+/**
+ * Where words about a target go: to standard output and standard error; or, where systemd has connected these to its
+ * journal, to the journal itself, with fields that programs can ask for, and to the unit's status.
+ */
+import type { ReportedError, TargetReport } from '../freeze/report';
+import { isJournal, notifyStatus, Priority, toJournal } from '../platform/systemd';
+import { harmless, shown } from '../platform/text';
+import { failureText } from './failure';
+import { print, say } from './output';
+
+/** Tells what came of a target; on standard output it is the result. */
+export function tellReport(report: TargetReport, text: string): void {
+  const message = text.trimEnd();
+  // The time left means nothing to whoever reads it later.
+  const ends = report.lease ? ` (until ${endOf(report.lease.expiresInMs)})` : '';
+  notifyStatus(`${message}${ends}`);
+  if (!isJournal(1) || !toJournal({ MESSAGE: message, PRIORITY: Priority.info, ...fieldsOf(report) })) print(text);
+}
+
+/** Tells what a person should know besides. */
+export function tellNote(report: TargetReport, note: string): void {
+  const text = `${shown(report.target)}: ${harmless(note)}`;
+  if (!isJournal(2) || !toJournal({ MESSAGE: text, PRIORITY: Priority.warning, ...fieldsOf(report) })) {
+    say(`netfreeze: ${text}\n`);
+  }
+}
+
+/**
+ * Tells what failed, and what to do.
+ * @param report of the target that failed; none where it is not about one
+ */
+export function tellFailure(
+  failure: Pick<ReportedError, 'code' | 'exit' | 'message'> & { suggestions: readonly string[] },
+  report?: TargetReport,
+): void {
+  const text = failureText(failure);
+  const message = text.replace(/^netfreeze: /, '').trimEnd();
+  notifyStatus(message.split('\n')[0] ?? '');
+  const { code, exit } = failure;
+  const fields = { ...(report && fieldsOf(report)), NETFREEZE_CODE: code, NETFREEZE_EXIT: exit };
+  if (!isJournal(2) || !toJournal({ MESSAGE: message, PRIORITY: Priority.error, ...fields })) say(text);
+}
+
+function fieldsOf(report: TargetReport): Record<string, string | number | null> {
+  const { namespace, held } = report;
+  return {
+    NETFREEZE_TARGET: report.target,
+    NETFREEZE_NAMESPACE: namespace && `${namespace.device}:${namespace.inode}`,
+    NETFREEZE_STATE: report.state,
+    NETFREEZE_MODE: report.mode,
+    NETFREEZE_TEMPLATE: report.template,
+    NETFREEZE_LEASE_MS: report.lease && Math.round(report.lease.expiresInMs),
+    NETFREEZE_REASON: report.reason,
+    NETFREEZE_RELEASED: held && held.in.released + held.out.released,
+    NETFREEZE_LOST: held && held.in.lost + held.out.lost,
+  };
+}
+
+const endOf = (ms: number): string => `${new Date(Date.now() + ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
