@@ -52,7 +52,8 @@ export default class Off extends NetfreezeCommand {
     requirePrivileges('thaw a network namespace');
     const operation = await this.thawing(flags, names, request);
     this.present(operation, flags.json, thawedText);
-    if (flags.all && operation.targets.length === 0 && !flags.json) print('nothing is frozen\n');
+    const hasAsked = flags.all || names.length > 0;
+    if (hasAsked && operation.targets.length === 0 && !flags.json) print('nothing is frozen\n');
   }
 
   private thawing(flags: { all?: boolean; 'this-unit'?: boolean }, names: string[], request: ThawRequest) {

@@ -38,10 +38,12 @@ export function isJournal(fd: 1 | 2): boolean {
 
 /** @returns whether the journal has taken the entry */
 export function toJournal(entry: JournalEntry): boolean {
-  const fields = { SYSLOG_IDENTIFIER: 'netfreeze', ...entry, ...unitField() };
-  const parts = Object.entries(fields).flatMap(([name, value]) => (value === null ? [] : [field(name, `${value}`)]));
-  return sent(journalSocket, Buffer.concat(parts));
+  return sent(journalSocket, encoded({ SYSLOG_IDENTIFIER: 'netfreeze', ...entry, ...unitField() }));
 }
+
+/** @returns an entry as the journal reads it */
+export const encoded = (entry: JournalEntry): Buffer =>
+  Buffer.concat(Object.entries(entry).flatMap(([name, value]) => (value === null ? [] : [field(name, `${value}`)])));
 
 /**
  * Tells systemd how this unit is doing: the line `Status:` of `systemctl status`. Only a process that systemd itself has

@@ -11,16 +11,14 @@ import { print, say } from './output';
 /** Tells what came of a target; on standard output it is the result. */
 export function tellReport(report: TargetReport, text: string): void {
   const message = text.trimEnd();
-  // The time left means nothing to whoever reads it later.
-  const ends = report.lease ? ` (until ${endOf(report.lease.expiresInMs)})` : '';
-  notifyStatus(`${message}${ends}`);
+  notifyStatus(report.state === 'frozen' ? frozenStatus(report) : message);
   if (!isJournal(1) || !toJournal({ MESSAGE: message, PRIORITY: Priority.info, ...fieldsOf(report) })) print(text);
 }
 
 /** Tells what a person should know besides. */
 export function tellNote(report: TargetReport, note: string): void {
   const text = `${shown(report.target)}: ${harmless(note)}`;
-  if (!isJournal(2) || !toJournal({ MESSAGE: text, PRIORITY: Priority.warning, ...fieldsOf(report) })) {
+  if (!isJournal(2) || !toJournal({ MESSAGE: text, PRIORITY: Priority.notice, ...fieldsOf(report) })) {
     say(`netfreeze: ${text}\n`);
   }
 }
@@ -56,4 +54,9 @@ function fieldsOf(report: TargetReport): Record<string, string | number | null> 
   };
 }
 
-const endOf = (ms: number): string => `${new Date(Date.now() + ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+/** It stands there long after it was said, so it has the moment of the lease's end and not the time that is left. */
+function frozenStatus({ target, mode, lease }: TargetReport): string {
+  if (!lease) return `${shown(target)} is frozen (${mode})`;
+  const end = new Date(Date.now() + lease.expiresInMs).toISOString();
+  return `${shown(target)} is frozen (${mode}) until ${end.slice(0, 19).replace('T', ' ')} UTC, when its lease ends`;
+}

@@ -85,14 +85,16 @@ function makeDirectory(prefix: string | null, directory: string): void {
 
 /** Each file is written beside its place first, so that a full disk leaves all as it was, and a reader finds whole files. */
 function writeAll(units: Array<{ file: string; text: string }>): void {
-  const draft = (file: string) => `${file}.new`;
+  const drafts: Array<{ draft: string; file: string }> = [];
   try {
     for (const { file, text } of units) {
-      attempt(file, 'written', () => writeFileSync(draft(file), text, { mode: 0o644, flush: true }));
+      const draft = `${file}.${process.pid}.new`;
+      drafts.push({ draft, file });
+      attempt(file, 'written', () => writeFileSync(draft, text, { mode: 0o644, flush: true, flag: 'wx' }));
     }
-    for (const { file } of units) attempt(file, 'written', () => renameSync(draft(file), file));
+    for (const { draft, file } of drafts) attempt(file, 'written', () => renameSync(draft, file));
   } finally {
-    for (const { file } of units) rmSync(draft(file), { force: true });
+    for (const { draft } of drafts) rmSync(draft, { force: true });
   }
 }
 

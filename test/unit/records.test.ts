@@ -176,6 +176,7 @@ describe('a file that is no record', () => {
     ['with a cookie that is a number', JSON.stringify({ ...record, namespace: { ...record.namespace, cookie: 7 } })],
     ['with a lease in words', JSON.stringify({ ...record, leaseMs: '30s' })],
     ['with a reason that is none', JSON.stringify({ ...record, reason: ['x'] })],
+    ['with an invocation that is a number', JSON.stringify({ ...record, invocation: 7 })],
     ['with a generation in words', JSON.stringify({ ...record, generation: '7' })],
     ['by nobody', JSON.stringify({ ...record, by: null })],
     ['that expects nothing', JSON.stringify({ ...record, expected: null })],
@@ -183,9 +184,9 @@ describe('a file that is no record', () => {
     ['that expects no hooks', JSON.stringify({ ...record, expected: { objects: [], lease: [], listing: '' } })],
     ['that expects no lease', JSON.stringify({ ...record, expected: { objects: [], hooks: [], listing: '' } })],
     ['with objects that are none', JSON.stringify({ ...record, expected: { objects: [7], hooks: [], lease: [] } })],
-    // Timers and a hold are not there in a record of an earlier version: it had none.
+    // These are not there in a record of an earlier version: it had none.
     ...(Object.keys(record) as Array<keyof FreezeRecord>)
-      .filter((member) => member !== 'timers' && member !== 'hold')
+      .filter((member) => !['timers', 'hold', 'invocation'].includes(member))
       .map((member): [string, string] => [`without ${member}`, JSON.stringify(without(member))]),
   ])('%s', (_, content) => {
     writeFileSync(file(), content);
