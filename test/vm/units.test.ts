@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describeOneEngine } from '../kernel/rig/describe';
-import { openGauge } from '../kernel/rig/gauge';
+import { type Gauge, openGauge } from '../kernel/rig/gauge';
 import { keepersNamed } from '../kernel/rig/keeper';
 import { address, type Lab, useLabs } from '../kernel/rig/lab';
 import { expectExit, netfreeze, only } from '../kernel/rig/netfreeze';
@@ -218,49 +218,58 @@ while True: s.send(b'x'); time.sleep(0.01)`;
   });
 
   describe('a unit that needs a frozen target', () => {
+    const makeShared = useLabs(engine, 'end');
+    let shared: { lab: Lab; gauge: Gauge };
+    beforeAll(async () => {
+      const lab = await makeShared();
+      shared = { lab, gauge: await openGauge(lab) };
+    });
+
     test.each([
       ['succeeds', 'true', [], 'inactive'],
       ['fails', 'false', [], 'failed'],
       ['takes too long', 'sleep 1000', ['TimeoutStartSec=3'], 'failed'],
       ['is killed', 'sleep 1000', [], 'failed'],
-      ['takes all memory that it may', 'tail /dev/zero', ['MemoryMax=30M', 'MemorySwapMax=0'], 'failed'],
+      ['takes all memory that it may', 'tail -c 300M /dev/zero', ['MemoryMax=30M', 'MemorySwapMax=0'], 'failed'],
     ])('finds it frozen, and it is thawed when that %s', async (how, command, settings, end) => {
-      const lab = await makeLab();
-      const gauge = await openGauge(lab);
-      const checkpoint = needing(
-        lab.box,
-        `sh -c 'touch /run/nfz-checkpoint; while [ -e /run/nfz-checkpoint ]; do sleep 0.1; done; exec ${command}'`,
-        settings,
-      );
-      await systemctl('start', '--no-block', checkpoint);
-      await until('the checkpoint begins', 30_000, async () => existsSync('/run/nfz-checkpoint'));
+      const { lab, gauge } = shared;
+      const waiting = `touch ${begun}; while [ -e ${begun} ]; do sleep 0.1; done`;
+      const checkpoint = needing(lab.box, `sh -c '${waiting}; exec ${command}'`, settings);
+      await begin(checkpoint);
       expect(await gauge.open()).toEqual([]);
-      rmSync('/run/nfz-checkpoint');
+      rmSync(begun);
       if (how === 'is killed') await systemctl('kill', '--signal=KILL', checkpoint);
-      await until('it ends', 30_000, async () => (await showUnit(checkpoint, 'ActiveState')) === end);
-      await until('it is thawed', 30_000, async () => (await gauge.open()).length === gauge.all.length);
-      await until('the freeze has ended', 30_000, async () => (await show(lab.box, 'ActiveState')) === 'inactive');
+      await until('the freeze has ended', 60_000, async () => (await show(lab.box, 'ActiveState')) === 'inactive');
+      expect(await showUnit(checkpoint, 'ActiveState')).toBe(end);
       if (how.includes('memory')) expect(await showUnit(checkpoint, 'Result')).toBe('oom-kill');
+      expect(await gauge.open()).toEqual(gauge.all);
       expect(await leftBehind(lab)).toEqual([]);
     });
 
-    test('does not start when the target cannot be frozen, and ends when it is thawed', async () => {
-      const lab = await makeLab();
+    test('does not start when the target cannot be frozen, and is stopped when it is thawed', async () => {
+      const { lab } = shared;
       await lab.nft('box', 'add table inet netfreeze');
-      const checkpoint = needing(lab.box, "sh -c 'touch /run/nfz-checkpoint; exec sleep 1000'", []);
+      const checkpoint = needing(lab.box, `sh -c 'touch ${begun}; exec sleep 1000'`, []);
       await expect(run('systemctl', ['start', checkpoint])).rejects.toThrow(/[Dd]ependency/);
-      expect(existsSync('/run/nfz-checkpoint')).toBe(false);
+      expect(existsSync(begun)).toBe(false);
       await lab.nft('box', 'delete table inet netfreeze');
       await systemctl('reset-failed');
 
-      await systemctl('start', '--no-block', checkpoint);
-      await until('the checkpoint begins', 30_000, async () => existsSync('/run/nfz-checkpoint'));
-      rmSync('/run/nfz-checkpoint');
+      await begin(checkpoint);
+      rmSync(begun);
       await systemctl('stop', unit(lab.box));
       expect(await showUnit(checkpoint, 'ActiveState')).not.toMatch(/^activ/);
       expect(await leftBehind(lab)).toEqual([]);
     });
   });
+
+  /** What a unit of the test's own makes when it begins. */
+  const begun = '/run/nfz-checkpoint';
+
+  async function begin(checkpoint: string): Promise<void> {
+    await systemctl('start', '--no-block', checkpoint);
+    await until('the checkpoint begins', 60_000, async () => existsSync(begun));
+  }
 
   /** netfreeze as a person calls it, on the state of the units. */
   const here = (...args: string[]) => netfreeze({ engine, stateDir }, args);
@@ -293,7 +302,7 @@ while True: s.send(b'x'); time.sleep(0.01)`;
     const service = ['Type=oneshot', `ExecStart=${command}`, ...settings];
     writeFileSync(file, `${['[Unit]', ...needs, '[Service]', ...service].join('\n')}\n`);
     made.push(file);
-    started.add(name);
+    started.add(name).add(unit(instance));
     return name;
   }
 
