@@ -45,9 +45,9 @@ describe('the journal', () => {
       closeSync(fd);
       return fd;
     };
-    toJournal({ MESSAGE: 'x'.repeat(100_000_000), PRIORITY: 6 });
+    toJournal({ MESSAGE: 'x'.repeat(1_000_000), PRIORITY: 6 });
     const fd = probe();
-    expect(toJournal({ MESSAGE: 'x'.repeat(100_000_000), PRIORITY: 6 })).toBe(false);
+    expect(toJournal({ MESSAGE: 'x'.repeat(1_000_000), PRIORITY: 6 })).toBe(false);
     expect(probe()).toBe(fd);
   });
 });
