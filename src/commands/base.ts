@@ -7,10 +7,9 @@ import { asFailure, type Operation, type TargetReport } from '../freeze/report';
 import { chooseEngine } from '../nftables/choose';
 import { requireCapabilities } from '../platform/capabilities';
 import { Exit, Failure } from '../platform/failure';
-import { harmless, shown } from '../platform/text';
-import { failureText } from '../presentation/failure';
 import { failureJson, operationJson } from '../presentation/json';
-import { print, say } from '../presentation/output';
+import { print } from '../presentation/output';
+import { tellFailure, tellNote, tellReport } from '../presentation/tell';
 import { stateDirectory } from '../record/state-directory';
 
 /** How a target can be named, as help and advice say it. */
@@ -35,7 +34,7 @@ export abstract class NetfreezeCommand extends Command {
   /** Says what failed, on standard error and with --json on standard output too, and sets the exit status. */
   protected end(failure: Failure): void {
     if (this.argv.includes('--json')) print(failureJson(failure));
-    say(failureText(failure));
+    tellFailure(failure);
     process.exitCode = failure.exit;
   }
 
@@ -44,17 +43,17 @@ export abstract class NetfreezeCommand extends Command {
     if (json) print(operationJson(operation));
     for (const report of operation.targets) {
       if (json) continue;
-      if (!report.error) print(text(report));
+      if (!report.error) tellReport(report, text(report));
       // What the failure says is not said twice.
       const notes = report.notes.filter((note) => !report.error?.message.includes(note));
-      for (const note of notes) say(`netfreeze: ${shown(report.target)}: ${harmless(note)}\n`);
+      for (const note of notes) tellNote(report, note);
     }
     this.complain(operation);
   }
 
   /** Says what failed of an operation, and sets the exit status. */
   protected complain({ targets, failure }: Operation): void {
-    for (const { error } of targets) if (error) say(failureText(error));
+    for (const report of targets) if (report.error) tellFailure(report.error, report);
     if (failure) process.exitCode = failure.exit;
   }
 }

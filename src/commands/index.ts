@@ -6,6 +6,7 @@ import Preview from './preview';
 import Renew from './renew';
 import Run from './run';
 import Status from './status';
+import Units from './units';
 import Verify from './verify';
 
 export const COMMANDS = {
@@ -16,5 +17,6 @@ export const COMMANDS = {
   renew: Renew,
   run: Run,
   status: Status,
+  units: Units,
   verify: Verify,
 };

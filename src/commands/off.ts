@@ -1,7 +1,8 @@
 import { string as textArgument } from '@oclif/core/args';
 import { boolean } from '@oclif/core/flags';
-import { thaw, thawEverything } from '../freeze/thaw';
+import { type ThawRequest, thaw, thawEverything, thawUnit } from '../freeze/thaw';
 import { Exit, Failure } from '../platform/failure';
+import { unitRun } from '../platform/systemd';
 import { print } from '../presentation/output';
 import { thawedText } from '../presentation/report';
 import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
@@ -22,6 +23,7 @@ export default class Off extends NetfreezeCommand {
   };
   static override flags = {
     all: boolean({ description: 'all that is frozen, as the kernel shows it' }),
+    'this-unit': boolean({ description: 'what this run of the systemd unit has frozen, by whatever name' }),
     discard: boolean({ description: 'mode steal: drop what is held instead of giving it back' }),
     'no-kick': boolean({ description: 'let TCP wait for its own timers' }),
     'kick-peers': boolean({ description: 'make peers that send to it go on at once too, by ICMP messages' }),
@@ -29,8 +31,8 @@ export default class Off extends NetfreezeCommand {
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(Off);
-    if (flags.all && argv.length > 0) {
-      throw new Failure('all-and-target', Exit.usage, '--all and a target exclude each other');
+    if (flags.all && (argv.length > 0 || flags['this-unit'])) {
+      throw new Failure('all-and-target', Exit.usage, '--all excludes targets and --this-unit');
     }
     if (flags['no-kick'] && flags['kick-peers']) {
       throw new Failure('kick-or-not', Exit.usage, '--no-kick and --kick-peers exclude each other');
@@ -46,12 +48,26 @@ export default class Off extends NetfreezeCommand {
       discard: flags.discard ?? false,
       kick: { sockets: !flags['no-kick'], peers: flags['kick-peers'] ?? false },
     };
-    const names = flags.all ? [] : targetNames(argv, 'off');
+    const names = flags.all || flags['this-unit'] ? argv.map(String) : targetNames(argv, 'off');
     requirePrivileges('thaw a network namespace');
-    const operation = flags.all
-      ? await thawEverything(request, thisMachine())
-      : await thaw(names, request, thisMachine());
+    const operation = await this.thawing(flags, names, request);
     this.present(operation, flags.json, thawedText);
-    if (flags.all && operation.targets.length === 0 && !flags.json) print('nothing is frozen\n');
+    const hasAsked = flags.all || names.length > 0;
+    if (hasAsked && operation.targets.length === 0 && !flags.json) print('nothing is frozen\n');
+  }
+
+  private thawing(flags: { all?: boolean; 'this-unit'?: boolean }, names: string[], request: ThawRequest) {
+    if (flags.all) return thawEverything(request, thisMachine());
+    if (!flags['this-unit']) return thaw(names, request, thisMachine());
+    const run = unitRun();
+    if (run !== null) return thawUnit(names, run, request, thisMachine());
+    throw new Failure(
+      'no-unit',
+      Exit.usage,
+      '--this-unit is for the processes of a systemd unit: INVOCATION_ID is not set',
+      {
+        suggestions: ['give the target: netfreeze off web'],
+      },
+    );
   }
 }

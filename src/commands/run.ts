@@ -3,10 +3,10 @@ import { boolean, option, string } from '@oclif/core/flags';
 import { runUnderFreeze } from '../checkpoint/run';
 import { thisRunner } from '../freeze/runner';
 import { Exit, Failure } from '../platform/failure';
-import { failureText } from '../presentation/failure';
 import { failureJson } from '../presentation/json';
 import { say } from '../presentation/output';
-import { endText, runJson, startText } from '../presentation/run';
+import { runJson, tellEnd, tellStart } from '../presentation/run';
+import { tellFailure } from '../presentation/tell';
 import { parseDuration } from '../ruleset/duration';
 import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
 import { freezeFlags, freezeRequest } from './freeze-flags';
@@ -91,15 +91,17 @@ The command's standard output is its own; netfreeze says what it has to say on s
     };
     requirePrivileges('freeze a network namespace');
     const outcome = await runUnderFreeze(names, this.words, request, thisMachine(), (frozen) => {
-      if (!flags.json) say(startText(frozen));
+      if (!flags.json) tellStart(frozen);
     });
-    say(flags.json ? runJson(outcome) : endText(outcome));
+    if (flags.json) say(runJson(outcome));
+    else tellEnd(outcome);
     if (outcome.failure) process.exitCode = outcome.failure.exit;
   }
 
   /** Standard output is the command's, also where it does not come to it. */
   protected override end(failure: Failure): void {
-    say(this.argv.includes('--json') ? failureJson(failure) : failureText(failure));
+    if (this.argv.includes('--json')) say(failureJson(failure));
+    else tellFailure(failure);
     process.exitCode = failure.exit;
   }
 }

@@ -13,6 +13,7 @@ import { NftRefusal } from '../nftables/engine';
 import { takeDown } from '../nftables/replay';
 import { Exit, Failure } from '../platform/failure';
 import { SystemError } from '../platform/libc';
+import { unitRun } from '../platform/systemd';
 import { shown } from '../platform/text';
 import { type FreezeRecord, type HoldRecord, identify, readRecord, wordFile, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
@@ -225,6 +226,7 @@ function recordIntent(target: Work, { reason, template, plan, run }: FreezeReque
     reason,
     by: { user: process.env.SUDO_USER || username, uid, pid: process.pid },
     run,
+    invocation: unitRun(),
     since: new Date().toISOString(),
     text: target.text,
     expected: target.expected,

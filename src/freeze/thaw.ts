@@ -4,13 +4,21 @@ import { endKeepers } from '../hold/hold';
 import { forgetWord, keptStates } from '../hold/keeper';
 import { type Ledgers, nothingLost } from '../hold/ledger';
 import { discover } from '../namespace/discover';
-import { inside, type Namespace, release } from '../namespace/namespace';
+import { inside, type Namespace, type NamespaceId, release, sameNamespace } from '../namespace/namespace';
 import { NETLINK, openNetlink } from '../netlink/socket';
 import { NftRefusal } from '../nftables/engine';
 import { familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno, SystemError } from '../platform/libc';
-import { type FreezeRecord, readRecord, removeRecord, stateName, wordFile, writeRecord } from '../record/record';
+import {
+  type FreezeRecord,
+  listRecords,
+  readRecord,
+  removeRecord,
+  stateName,
+  wordFile,
+  writeRecord,
+} from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import { fileTarget } from '../target/target';
 import { type Attempt, type Opened, onEach, resolveAll } from './group';
@@ -39,6 +47,30 @@ export const thaw = async (names: string[], request: ThawRequest, machine: Machi
 /** Thaws every namespace of the machine that has a freeze, or something that one has left behind. */
 export const thawEverything = (request: ThawRequest, machine: Machine): Promise<Operation> =>
   thawTargets(touchedNamespaces(machine), request, machine);
+
+/**
+ * Thaws what this run of a systemd unit has frozen, by its records: whatever the names stand for by now, and no freeze of
+ * anybody else.
+ * @param names thawed by name where there is no record of the run, as long as there is something of that name; none where
+ *   the freeze may have failed, so that what stands there is somebody else's
+ * @param run INVOCATION_ID
+ */
+export async function thawUnit(
+  names: string[],
+  run: string,
+  request: ThawRequest,
+  machine: Machine,
+): Promise<Operation> {
+  const own = namespacesOf(run, machine);
+  if (own.length > 0) return thawTargets(own, request, machine);
+  const named = await resolveAll(names);
+  // What is gone has taken its freeze with it.
+  return thawTargets(
+    named.filter(({ failure }) => failure?.code !== 'no-such-target'),
+    request,
+    machine,
+  );
+}
 
 /**
  * The same for targets that are resolved; their namespaces are released at the end. A full or broken state directory must
@@ -169,6 +201,22 @@ async function driftNotes({ site }: Opened, standing: Standing, record: FreezeRe
     return [...notes, `it had drifted: ${asFailure(error).message}`];
   }
   return standing.lease.state === 'ended' ? [...notes, 'its lease had ended; traffic was flowing already'] : notes;
+}
+
+/** The namespaces that a run of a unit has frozen, pinned, under the names that they had then. */
+function namespacesOf(run: string, { stateDirectory }: Machine): Attempt[] {
+  const records = listRecords(stateDirectory).filter(({ invocation }) => invocation === run);
+  if (records.length === 0) return [];
+  const isMeant = (id: NamespaceId) => records.some(({ namespace }) => sameNamespace(namespace, id));
+  return discover(isMeant).flatMap(({ namespace }): Attempt[] => {
+    const record = readRecord(stateDirectory, namespace);
+    if (record?.invocation !== run) {
+      release(namespace);
+      return [];
+    }
+    const { target: name } = record;
+    return [{ name, target: { ...fileTarget(name, namespace, ''), stillThere: () => true }, failure: null }];
+  });
 }
 
 /** Every namespace that has a table of our name, a record or a keeper, pinned. */

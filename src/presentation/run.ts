@@ -1,28 +1,28 @@
 /** What `run` says. All of it goes to standard error: standard output is the command's. */
 import type { RunOutcome } from '../checkpoint/run';
 import type { Operation, TargetReport } from '../freeze/report';
-import { harmless, shown } from '../platform/text';
-import { failureText } from './failure';
+import { harmless } from '../platform/text';
 import { operationJson } from './json';
+import { say } from './output';
 import { dryRunText, frozenText, keptText, thawedText } from './report';
+import { tellFailure, tellNote, tellReport } from './tell';
 
-/** @returns what is said before the command starts */
-export const startText = ({ targets }: Operation): string =>
-  [...targets.map((report) => line(frozenText(report))), ...noteLines(targets)].join('');
+/** Tells what is frozen, before the command starts. */
+export function tellStart({ targets }: Operation): void {
+  for (const report of targets) tellReport(report, frozenText(report), 'error');
+  tellNotes(targets);
+}
 
-/** @returns what is said at the end */
-export function endText({ operation, command, failure, notes }: RunOutcome): string {
+/** Tells what came of it. */
+export function tellEnd({ operation, command, failure, notes }: RunOutcome): void {
   const { targets } = operation;
   const stands = (report: TargetReport) => (report.state === 'frozen' ? keptText(report) : thawedText(report));
   const text = command === null ? dryRunText : stands;
-  const own = targets.flatMap(({ error }) => (error && command === null ? [failureText(error)] : []));
-  return [
-    ...targets.filter(({ error }) => !error).map((report) => line(text(report))),
-    ...noteLines(targets),
-    ...notes.map((note) => line(`${harmless(note)}\n`)),
-    ...own,
-    failure && command !== null ? failureText(failure) : '',
-  ].join('');
+  for (const report of targets) if (!report.error) tellReport(report, text(report), 'error');
+  tellNotes(targets);
+  for (const note of notes) say(`netfreeze: ${harmless(note)}\n`);
+  if (command !== null && failure) tellFailure(failure, targets[0]);
+  else for (const report of targets) if (report.error) tellFailure(report.error, report);
 }
 
 /** @returns the report of the contract, with the command beside the targets */
@@ -31,9 +31,9 @@ export function runJson({ operation, command, failure }: RunOutcome): string {
   return `${JSON.stringify({ ...report, command })}\n`;
 }
 
-const noteLines = (targets: TargetReport[]): string[] =>
-  targets.flatMap(({ target, notes, error }) =>
-    notes.filter((note) => !error?.message.includes(note)).map((note) => line(`${shown(target)}: ${harmless(note)}\n`)),
-  );
-
-const line = (text: string): string => `netfreeze: ${text}`;
+function tellNotes(targets: TargetReport[]): void {
+  for (const report of targets) {
+    // What the failure says is not said twice.
+    for (const note of report.notes) if (!report.error?.message.includes(note)) tellNote(report, note);
+  }
+}

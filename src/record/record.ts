@@ -28,6 +28,8 @@ export interface FreezeRecord {
   by: { user: string; uid: number; pid: number };
   /** The netfreeze that runs a command under this freeze; null: none does. */
   run: Runner | null;
+  /** The run of a systemd unit that has frozen (INVOCATION_ID, systemd.exec(5)); null: none. */
+  invocation: string | null;
   /** When the freeze was asked for, ISO 8601. */
   since: string;
   /** The ruleset's text, byte for byte as it was loaded. */
@@ -160,7 +162,13 @@ function parseRecord(file: string): FreezeRecord | null {
     if (!isRecord(value)) return null;
     // Records of earlier versions know less.
     const hold = value.hold ? { ...value.hold, thaw: value.hold.thaw ?? null, left: value.hold.left ?? null } : null;
-    return { ...value, timers: value.timers ?? null, run: value.run ?? null, hold };
+    return {
+      ...value,
+      timers: value.timers ?? null,
+      run: value.run ?? null,
+      invocation: value.invocation ?? null,
+      hold,
+    };
   } catch {
     return null;
   }
@@ -180,6 +188,7 @@ function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
     isOrNull(value.leaseUntilMs, 'number') &&
     isOrNull(value.generation, 'number') &&
     isOrNull(value.reason, 'string') &&
+    isOrNull(value.invocation ?? null, 'string') &&
     isHold(value.hold) &&
     isRunner(value.run) &&
     isExpectation(value.expected)

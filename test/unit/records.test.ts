@@ -43,6 +43,7 @@ const record: FreezeRecord = {
   reason: 'an "odd" reason,\nin two lines: ❄',
   by: { user: 'alice', uid: 1000, pid: 4711 },
   run: null,
+  invocation: '0123456789abcdef0123456789abcdef',
   since: '2026-01-02T03:04:05.678Z',
   text: 'table inet netfreeze {\n}\n',
   expected: { objects: [{ name: 'table inet netfreeze', json: '{}' }], hooks: [], lease: [], listing: '' },
@@ -176,6 +177,7 @@ describe('a file that is no record', () => {
     ['with a cookie that is a number', JSON.stringify({ ...record, namespace: { ...record.namespace, cookie: 7 } })],
     ['with a lease in words', JSON.stringify({ ...record, leaseMs: '30s' })],
     ['with a reason that is none', JSON.stringify({ ...record, reason: ['x'] })],
+    ['with an invocation that is a number', JSON.stringify({ ...record, invocation: 7 })],
     ['with a generation in words', JSON.stringify({ ...record, generation: '7' })],
     ['with a run of no process', JSON.stringify({ ...record, run: { pid: 'x', start: 1 } })],
     ['by nobody', JSON.stringify({ ...record, by: null })],
@@ -184,9 +186,9 @@ describe('a file that is no record', () => {
     ['that expects no hooks', JSON.stringify({ ...record, expected: { objects: [], lease: [], listing: '' } })],
     ['that expects no lease', JSON.stringify({ ...record, expected: { objects: [], hooks: [], listing: '' } })],
     ['with objects that are none', JSON.stringify({ ...record, expected: { objects: [7], hooks: [], lease: [] } })],
-    // Timers, a hold and a run are not there in a record of an earlier version: it had none.
+    // These are not there in a record of an earlier version: it had none.
     ...(Object.keys(record) as Array<keyof FreezeRecord>)
-      .filter((member) => !['timers', 'hold', 'run'].includes(member))
+      .filter((member) => !['timers', 'hold', 'run', 'invocation'].includes(member))
       .map((member): [string, string] => [`without ${member}`, JSON.stringify(without(member))]),
   ])('%s', (_, content) => {
     writeFileSync(file(), content);

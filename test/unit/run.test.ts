@@ -1,5 +1,5 @@
 /** What is pure of a run: what is to be started, what came of it, and what the kernel tells of nf_tables. */
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Course } from '../../src/checkpoint/attend';
 import { findProgram } from '../../src/checkpoint/program';
@@ -8,7 +8,7 @@ import { emptyReport } from '../../src/freeze/report';
 import { type Message, messages } from '../../src/netlink/message';
 import { takeApart } from '../../src/nftables/watch';
 import { Failure } from '../../src/platform/failure';
-import { endText, runJson, startText } from '../../src/presentation/run';
+import { runJson, tellEnd, tellStart } from '../../src/presentation/run';
 import { failureOf } from './failures';
 import { useScratchDirectory } from './scratch';
 
@@ -110,7 +110,14 @@ describe('what a run says', () => {
   const outcome = { operation: { targets: [frozen], failure: null }, command: report, failure, notes: [] };
 
   test('nothing of it moves the cursor', () => {
-    const all = startText(outcome.operation) + endText(outcome);
+    let all = '';
+    const write = jest.spyOn(fs, 'writeSync').mockImplementation((_, bytes) => {
+      all += String(bytes);
+      return Buffer.byteLength(String(bytes));
+    });
+    tellStart(outcome.operation);
+    tellEnd(outcome);
+    write.mockRestore();
     expect(all).toContain('ended with status 3');
     expect(all).not.toContain('\u001b');
   });
