@@ -20,7 +20,7 @@ const order = [
 const mayKnow = {
   commands: order,
   presentation: ['platform'],
-  checkpoint: ['freeze'],
+  checkpoint: ['freeze', 'record', 'ruleset', 'platform'],
   freeze: ['record', 'target', 'hold', 'tcp', 'ruleset', 'nftables', 'netlink', 'namespace', 'platform'],
   record: ['namespace', 'platform'],
   target: ['namespace', 'platform'],

@@ -1,4 +1,5 @@
 /** All commands by name; oclif finds them here (package.json, `oclif.commands`). */
+import CriuHook from './criu-hook';
 import Doctor from './doctor';
 import Off from './off';
 import On from './on';
@@ -8,6 +9,7 @@ import Status from './status';
 import Verify from './verify';
 
 export const COMMANDS = {
+  'criu-hook': CriuHook,
   doctor: Doctor,
   off: Off,
   on: On,

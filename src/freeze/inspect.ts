@@ -4,6 +4,7 @@ import { type Namespace, sameNamespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
 import { isLocked } from '../record/lock';
 import { type FreezeRecord, listRecords, readRecord } from '../record/record';
+import { criuMarkNote } from './criu-mark';
 import { driftOf, foreignTable } from './drift';
 import { resolveAll } from './group';
 import { ledgersOf } from './ledgers';
@@ -114,6 +115,7 @@ async function inspect(name: string, namespace: Namespace, machine: Machine): Pr
       ? await withTable(site, empty, standing, record, atWork)
       : withoutTable(empty, record, atWork);
     finding.report.notes.push(...timersNote(finding.report, record));
+    if (finding.report.state === 'frozen') finding.report.notes.push(...criuMarkNote(record));
     const held = standing && ledgersOf(site, standing, machine, record);
     return { ...finding, report: { ...finding.report, held } };
   } finally {
