@@ -47,7 +47,10 @@ export async function momentOf(name: string, machine: Machine): Promise<Moment> 
     const drift = await driftOf(site, standing, record).catch((error: unknown) => asFailure(error).message);
     const { freezing, lease } = standing;
     const mode = freezing?.mode ?? record?.mode ?? 'drop';
-    return { ...about, freeze: { mode, lease, since: record?.since ?? null, by: record?.by.pid ?? null, drift: drift ?? unfinished } };
+    return {
+      ...about,
+      freeze: { mode, lease, since: record?.since ?? null, by: record?.by.pid ?? null, drift: drift ?? unfinished },
+    };
   } finally {
     site.close();
   }

@@ -131,6 +131,7 @@ async function freezeForRestore(context: Context): Promise<void> {
   const { request, machine, call } = context;
   const now = await momentOf(targetOf(context), machine);
   if (sharesOurNamespace(context) && now.freeze === null) throw unannounced(now.target);
+  if (stillAsNoted(context, now)) return;
   const mode = modeOf(now, request.plan.mode);
   refuseStealBeside(call.images ? lockOfImage(call.images) : lockOfDump(call.criu), mode, now.target);
   // A freeze without a record came with the image.
@@ -205,6 +206,13 @@ function report(context: Context, operation: Operation): void {
 function isOwn({ machine }: Context, { namespace, freeze: standing }: Moment): boolean {
   const note = readNote(machine.stateDirectory, namespace);
   return note?.own === true && (note.since === standing?.since || note.by === standing?.by);
+}
+
+/** Whether nothing has been changed since an earlier action of the same restore. */
+function stillAsNoted({ machine, call }: Context, { namespace, freeze: standing, generation }: Moment): boolean {
+  const note = readNote(machine.stateDirectory, namespace);
+  const isNoted = note?.way === 'restore' && isSame(note.criu, call.criu) && note.generation === generation;
+  return isNoted && standing !== null && standing.drift === null;
 }
 
 const isSame = (one: Note['criu'], other: Caller): boolean => one.pid === other.pid && one.start === other.start;
