@@ -1,81 +1,153 @@
 /**
  * A checkpoint under a freeze, with a real CRIU: a server is dumped, killed and restored, and its client, outside, notices
- * nothing but a pause.
+ * nothing but a pause. The tests of a mode share one server, which lives through all of them, and one pair of captures.
  */
-import { mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describeEngines } from '../kernel/rig/describe';
 import { keepersOf } from '../kernel/rig/keeper';
 import { type Lab, useLabs } from '../kernel/rig/lab';
 import { expectExit, netfreezeProgram, only } from '../kernel/rig/netfreeze';
 import { expectEveryByte, expectGoesOn } from '../kernel/rig/streams';
-import { sleep } from '../kernel/rig/wait';
-import { type Criu, type Dumped, dump, expectDone, restore, startServer } from './dumped';
+import { patience } from '../kernel/rig/wait';
+import { type Criu, type CriuOutcome, type Dumped, dump, dumpUnder, expectDone, restore, startServer } from './dumped';
 
-/** Debian 12's, 3.17, always locks; Debian 13's, 4.1, can be told not to. See image/build.sh. */
-const old = 'criu';
-const newer = 'criu-new';
 const hookProgram = resolve(netfreezeProgram, '../netfreeze-criu-hook');
 
+/** Debian 12's CRIU, 3.17, always locks; Debian 13's, 4.1, can be told not to. See image/build.sh. */
+const ways = [
+  { mode: 'drop', program: 'criu', lock: 'nftables' },
+  { mode: 'steal', program: 'criu-new', lock: 'skip' },
+] as const;
+
 describeEngines('a checkpoint', (engine) => {
-  const makeLab = useLabs(engine);
-  const servers: Dumped[] = [];
-  afterEach(() => {
-    for (const server of servers.splice(0)) server.kill();
-  });
+  describe.each(ways)('in mode $mode ($program, lock: $lock)', ({ mode, program, lock }) => {
+    const makeLab = useLabs(engine, 'end');
+    let lab: Lab;
+    let server: Dumped;
+    beforeAll(async () => {
+      lab = await makeLab();
+      server = await startServer(lab);
+      await expectGoesOn(server, 10_000);
+    }, 60_000 * patience);
+    afterAll(() => server?.kill());
 
-  async function start(lab: Lab): Promise<Dumped> {
-    const server = await startServer(lab);
-    servers.push(server);
-    await expectGoesOn(server, 10_000);
-    return server;
-  }
+    let dumps = 0;
+    /** CRIU with a folder of its own for the images, and with the action script. */
+    function criuWith(hook: { mode?: string; leaseMs?: number }, ...options: string[]): Criu {
+      dumps += 1;
+      const images = join(lab.stateDir, `images-${dumps}`);
+      mkdirSync(images);
+      const env = {
+        NETFREEZE_ENGINE: engine,
+        NETFREEZE_STATE_DIR: join(lab.stateDir, 'state'),
+        NETFREEZE_HOOK_OPTIONS: `--mode ${hook.mode ?? mode} --limit 60s --lease ${(hook.leaseMs ?? 30_000) * patience}ms`,
+      };
+      return { program, images, env, options: ['--network-lock', lock, ...options] };
+    }
 
-  function criuFor(lab: Lab, program: string, hookOptions: string, ...options: string[]): Criu {
-    const images = join(lab.stateDir, 'images');
-    mkdirSync(images, { recursive: true });
-    const env = {
-      NETFREEZE_ENGINE: engine,
-      NETFREEZE_STATE_DIR: join(lab.stateDir, 'state'),
-      NETFREEZE_HOOK_OPTIONS: `--limit 120s --lease 300s ${hookOptions}`,
+    /** Netfreeze with the state that the action script has. */
+    const netfreeze = (...args: string[]) =>
+      lab.netfreezeIn({ env: { NETFREEZE_STATE_DIR: join(lab.stateDir, 'state') } }, ...args);
+
+    /** The server lives and the connection goes on, and nothing of ours is there: no table, no keeper, no record, no note. */
+    async function expectAsBefore(): Promise<void> {
+      expect(server.isAlive()).toBe(true);
+      const { received } = await server.client.progress();
+      await expectGoesOn(server, 10_000, { client: received, server: (await server.server.progress()).received });
+      expect(await server.resets()).toEqual([]);
+      expect(await lab.nft('box', 'list ruleset')).not.toContain('netfreeze');
+      expect(await keepersOf(lab)).toEqual([]);
+      expect(readdirSync(join(lab.stateDir, 'state'))).toEqual([]);
+    }
+
+    /** A second action script, which CRIU runs after ours, since it runs the last one first. */
+    function meddling(atAction: string, does: string): string[] {
+      const script = join(lab.stateDir, `${atAction}.sh`);
+      writeFileSync(script, `#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" = ${atAction} ] || exit 0\n${does}\n`);
+      chmodSync(script, 0o755);
+      return ['--action-script', script];
+    }
+
+    const failed = (outcome: CriuOutcome) => {
+      expect(outcome.exit).not.toBe(0);
+      return outcome.log;
     };
-    return { program, images, env, options };
-  }
 
-  /** Netfreeze beside the hook, with the hook's own state. */
-  const netfreezeBeside = (lab: Lab, criu: Criu, ...args: string[]) =>
-    lab.netfreezeIn({ env: criu.env as NodeJS.ProcessEnv }, ...args);
+    test('that fails for a connection that it may not dump: as if nothing had been', async () => {
+      const criu = criuWith({}, '--action-script', hookProgram);
+      const log = failed(await dump(lab, server.pid, { ...criu, tcp: false }));
+      expect(log).toMatch(/is frozen \(/);
+      expect(log).toMatch(/is thawed \(/);
+      await expectAsBefore();
+    });
 
-  /** Nothing of ours is left, in the kernel or elsewhere. */
-  async function expectNothingLeft(lab: Lab, criu: Criu): Promise<void> {
-    expect(await lab.nft('box', 'list tables')).not.toContain('netfreeze');
-    expect(await keepersOf(lab)).toEqual([]);
-    const state = criu.env?.NETFREEZE_STATE_DIR as string;
-    expect(readdirSync(state)).toEqual([]);
-  }
+    test('that fails for images that it cannot write: as if nothing had been', async () => {
+      const criu = criuWith({}, '--action-script', hookProgram);
+      failed(
+        await dump(lab, server.pid, {
+          ...criu,
+          options: [...(criu.options ?? []), '--work-dir', criu.images],
+          images: '/sys/kernel',
+        }),
+      );
+      await expectAsBefore();
+    });
 
-  test.each([
-    ['drop', 'beside its own lock', old, ['--network-lock', 'nftables']],
-    ['drop', 'beside its iptables lock', newer, []],
-    ['steal', 'without a lock of its own', newer, ['--network-lock', 'skip']],
-  ])('(%s, %s) through the action script: no byte is lost, no RST is seen', async (mode, _, program, lock) => {
-    const lab = await makeLab();
-    const server = await start(lab);
-    const criu = criuFor(lab, program, `--mode ${mode}`, '--action-script', hookProgram);
-    expectDone(await dump(lab, server.pid, { ...criu, options: [...(criu.options ?? []), ...lock] }));
-    expect(server.isAlive()).toBe(false);
-    // The dump has ended the server; its freeze stays, without end, and the client goes on asking.
-    const kept = only(expectExit(await netfreezeBeside(lab, criu, 'status', lab.box, '--json'), 0));
-    expect(kept).toMatchObject({ state: 'frozen', verified: true, mode, lease: null });
-    await sleep(300);
-    const before = await server.client.progress();
-    expect(before).toMatchObject({ wrong: null, ended: null });
+    if (lock === 'skip') {
+      test('under a freeze that was not left alone fails, though all was put back', async () => {
+        const undone = 'nsenter --net=/proc/$CRTOOLS_INIT_PID/ns/net nft "add table inet x; delete table inet x"';
+        const criu = criuWith({}, ...meddling('network-lock', undone), '--action-script', hookProgram);
+        expect(failed(await dump(lab, server.pid, criu))).toMatch(/has not held: nftables has been changed meanwhile/);
+        await expectAsBefore();
+      });
+    } else {
+      test("in mode steal is refused beside CRIU's own lock, before anything is touched", async () => {
+        const criu = criuWith({ mode: 'steal' }, '--action-script', hookProgram);
+        expect(failed(await dump(lab, server.pid, criu))).toMatch(/would throw away what mode steal holds/);
+        await expectAsBefore();
+      });
+    }
 
-    expectDone(await restore(lab, criu));
-    expect(server.isAlive()).toBe(true);
-    await expectGoesOn(server, 10_000, { client: before.received, server: 0 });
-    await expectEveryByte(server, 10_000);
-    expect(await server.resets()).toEqual([]);
-    await expectNothingLeft(lab, criu);
+    test('whose CRIU is killed leaves a freeze that ends by itself, and the connection goes on', async () => {
+      const criu = criuWith({ leaseMs: 2000 }, ...meddling('network-lock', 'kill -9 $PPID'), '--action-script', hookProgram);
+      failed(await dump(lab, server.pid, criu));
+      const { received } = await server.client.progress();
+      expect(only(expectExit(await netfreeze('status', lab.box, '--json'), 0))).toMatchObject({ state: 'frozen' });
+      await expectGoesOn(server, 5_000, { client: received + 5000, server: 0 });
+      // What the lease has left without effect, `off` takes away.
+      expectExit(await netfreeze('off', lab.box), 0);
+      await expectAsBefore();
+    });
+
+    test('through the action script: dumped, killed, restored, and no byte lost', async () => {
+      const criu = criuWith({}, '--action-script', hookProgram);
+      expectDone(await dump(lab, server.pid, criu));
+      expect(server.isAlive()).toBe(false);
+      // Without sockets and without a freeze the box would answer with RST.
+      const kept = only(expectExit(await netfreeze('status', lab.box, '--json'), 0));
+      expect(kept).toMatchObject({ state: 'frozen', verified: true, mode, lease: null });
+      const { log } = expectDone(await restore(lab, criu));
+      expect(log).toMatch(/is thawed \(/);
+      await expectAsBefore();
+    });
+
+    test('through `netfreeze run`: dumped, killed, restored, and no byte lost', async () => {
+      const criu = criuWith({});
+      const on = [lab.box, '--mode', mode, '--lease', `${30 * patience}s`];
+      const under = [netfreezeProgram, 'run', ...on, '--stay-frozen', '--'];
+      expectDone(await dumpUnder(under, lab, server.pid, criu));
+      expect(server.isAlive()).toBe(false);
+      expectDone(await restore(lab, criu));
+      expect(await server.client.progress()).toMatchObject({ wrong: null, ended: null });
+      expectExit(await netfreeze('off', lab.box), 0);
+      await expectAsBefore();
+    });
+
+    test('has lost no byte, when all is said, and nobody has seen a RST', async () => {
+      await expectEveryByte(server, 10_000);
+      expect(await server.resets()).toEqual([]);
+      expect(await server.captured()).toBeGreaterThan(100);
+    });
   });
 });

@@ -16,8 +16,10 @@ export interface Dumped extends Stream {
   readonly pid: number;
   /** Whether the server's process is there, and not a corpse. */
   isAlive(): boolean;
-  /** Every packet with the flag RST that any end of the wire has received since the beginning. */
+  /** Every packet with the flag RST that either end of the wire has received since the beginning. */
   resets(): Promise<Sniffed['packets']>;
+  /** How many packets of TCP the ends of the wire have received by the last look for resets. */
+  captured(): Promise<number>;
   /** Ends the server, whoever has started it. */
   kill(): void;
 }
@@ -25,6 +27,8 @@ export interface Dumped extends Stream {
 /** Starts a server in the box and a client at the peer; both send numbered bytes, and both ends of the wire are watched. */
 export async function startServer(lab: Lab): Promise<Dumped> {
   const wires = [await sniffer(lab, 'peer', 50_000), await sniffer(lab, 'box', 50_000, 'toPeer')];
+  const resets: Sniffed['packets'] = [];
+  let captured = 0;
   const folder = join(lab.stateDir, 'server');
   mkdirSync(folder);
   const settings = { listen: [address[4].box, port], everyMs: 20, folder };
@@ -49,9 +53,14 @@ export async function startServer(lab: Lab): Promise<Dumped> {
     },
     isAlive: () => /^\d+ \(.*\) [^ZX]/.test(statOf(pid)),
     async resets() {
-      const seen = await Promise.all(wires.map((wire) => wire.take()));
-      return seen.flatMap(({ packets }) => packets.filter(({ flags = [] }) => flags.includes('RST')));
+      for (const wire of wires) {
+        const { packets } = await wire.take();
+        captured += packets.length;
+        resets.push(...packets.filter(({ flags = [] }) => flags.includes('RST')));
+      }
+      return resets;
     },
+    captured: async () => captured,
     kill() {
       try {
         process.kill(pid, 'SIGKILL');
@@ -98,15 +107,18 @@ export interface Criu {
   /** The environment of CRIU and of its action script. */
   env?: NodeJS.ProcessEnv;
   options?: string[];
+  /** Whether established connections are dumped: yes, unless told. */
+  tcp?: boolean;
 }
 
 /** @returns CRIU's arguments for dumping a process, the program first */
-export function dumpCommand(lab: Lab, pid: number, { program, images, options = [] }: Criu): string[] {
+function dumpCommand(lab: Lab, pid: number, { program, images, options = [], tcp = true }: Criu): string[] {
   const external = `net[${statSync(lab.file('box')).ino}]:box`;
   const log = ['--log-file', 'dump.log', '-v4'];
   return [
     ...[program, 'dump', '--tree', `${pid}`, '--images-dir', images, ...log],
-    ...['--tcp-established', '--external', external, ...options],
+    ...(tcp ? ['--tcp-established'] : []),
+    ...['--external', external, ...options],
   ];
 }
 
@@ -117,7 +129,7 @@ export interface CriuOutcome {
   log: string;
 }
 
-export async function runCommand(command: string[], { images, env }: Criu, log: string): Promise<CriuOutcome> {
+async function runCommand(command: string[], { images, env }: Criu, log: string): Promise<CriuOutcome> {
   const [program = '', ...args] = command;
   const ended = await execa(program, args, {
     reject: false,
@@ -130,8 +142,11 @@ export async function runCommand(command: string[], { images, env }: Criu, log: 
   return { exit: ended.exitCode ?? -1, stderr: ended.stderr, log: said };
 }
 
-export const dump = (lab: Lab, pid: number, criu: Criu): Promise<CriuOutcome> =>
-  runCommand(dumpCommand(lab, pid, criu), criu, 'dump.log');
+export const dump = (lab: Lab, pid: number, criu: Criu): Promise<CriuOutcome> => dumpUnder([], lab, pid, criu);
+
+/** @param under a program that runs CRIU, with its arguments */
+export const dumpUnder = (under: string[], lab: Lab, pid: number, criu: Criu): Promise<CriuOutcome> =>
+  runCommand([...under, ...dumpCommand(lab, pid, criu)], criu, 'dump.log');
 
 /** Restores into the box and lets go of what was restored. */
 export function restore(lab: Lab, criu: Criu): Promise<CriuOutcome> {
