@@ -99,8 +99,9 @@ await Promise.all([
   build({ ...common, entryPoints: ['src/nftables/json.ts'], outfile: 'dist/nftables-json.cjs' }),
   build({ ...common, format: 'esm', entryPoints: ['src/nftables/json.ts'], outfile: 'dist/nftables-json.mjs' }),
 ]);
-// The keeper is a program of its own, and lies beside the bundle.
+// Programs of their own, which lie beside the bundle.
 cpSync('src/hold/keeper.sh', 'dist/keeper.sh');
+cpSync('src/checkpoint/guard.sh', 'dist/guard.sh');
 // bin/netfreeze tells by this hash whether V8's cached code belongs to this bundle.
 const bundled = readFileSync('dist/run.cjs');
 writeFileSync('dist/run.cjs', `/*${createHash('sha256').update(bundled).digest('hex').slice(0, 16)}*/${bundled}`);

@@ -5,6 +5,7 @@ import Off from './off';
 import On from './on';
 import Preview from './preview';
 import Renew from './renew';
+import Run from './run';
 import Status from './status';
 import Verify from './verify';
 
@@ -15,6 +16,7 @@ export const COMMANDS = {
   on: On,
   preview: Preview,
   renew: Renew,
+  run: Run,
   status: Status,
   verify: Verify,
 };

@@ -1,10 +1,10 @@
 import { string as textArgument } from '@oclif/core/args';
-import { boolean, string } from '@oclif/core/flags';
+import { boolean } from '@oclif/core/flags';
 import { freeze } from '../freeze/freeze';
 import { Exit, Failure } from '../platform/failure';
 import { dryRunText, frozenText } from '../presentation/report';
 import { NetfreezeCommand, requirePrivileges, thisMachine } from './base';
-import { planFlags, planFrom } from './plan-flags';
+import { freezeFlags, freezeRequest } from './freeze-flags';
 
 export default class On extends NetfreezeCommand {
   static override summary = 'Freeze the network of one or many targets, all of them or none.';
@@ -23,43 +23,18 @@ export default class On extends NetfreezeCommand {
     }),
   };
   static override flags = {
-    ...planFlags,
-    reason: string({ description: 'why, for those who look at the freeze later', helpValue: 'TEXT' }),
-    'hold-timers': boolean({ description: 'keep TCP connections from timing out during the freeze' }),
+    ...freezeFlags,
     'allow-host': boolean({ description: "allow the host's own namespace; needs --lease" }),
-    'dry-run': boolean({ description: 'resolve, render and rehearse, and show what would change; touch nothing' }),
   };
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(On);
     const names = targetNames(argv, 'on');
-    const { plan, template } = await planFrom(flags);
-    if (flags['allow-host'] && plan.lease === null) {
-      throw new Failure('no-lease', Exit.usage, '--allow-host needs --lease, so that the host thaws by itself', {
-        suggestions: ['add --lease 30s'],
-      });
-    }
+    const request = await freezeRequest(flags);
     requirePrivileges('freeze a network namespace');
-    const request = {
-      plan,
-      template,
-      reason: reasonFrom(flags.reason),
-      allowHost: flags['allow-host'] ?? false,
-      holdTimers: flags['hold-timers'] ?? false,
-      dryRun: flags['dry-run'] ?? false,
-    };
     const operation = await freeze(names, request, thisMachine());
     this.present(operation, flags.json, request.dryRun ? dryRunText : frozenText);
   }
-}
-
-/** The longest reason that a record keeps, in characters. */
-const longestReason = 500;
-
-function reasonFrom(text: string | undefined): string | null {
-  if (text === undefined) return null;
-  if (text.length <= longestReason) return text;
-  throw new Failure('bad-reason', Exit.usage, `--reason has more than ${longestReason} characters`);
 }
 
 /**

@@ -17,11 +17,11 @@ import { shown } from '../platform/text';
 import { type FreezeRecord, type HoldRecord, identify, readRecord, wordFile, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { differences, leaseCovers, shape } from '../ruleset/canonical';
-import { closedDevices, type Plan } from '../ruleset/plan';
+import { closedDevices } from '../ruleset/plan';
 import { render } from '../ruleset/template';
 import { foreignTable } from './drift';
 import { reportDryRun } from './dry-run';
-import { forEachTarget, resolveAll, withTargets } from './group';
+import { type Attempt, forEachTarget, resolveAll, withTargets } from './group';
 import { hold, holdDrift, holdRecord, settleHold } from './hold';
 import { holdingSignals } from './interruption';
 import { ledgersOf, leftSoFar } from './ledgers';
@@ -31,9 +31,10 @@ import { chooseQueues } from './queues';
 import { type Rehearsal, rehearse } from './rehearse';
 import { isTooLate, releaseAndRemove } from './release';
 import { asFailure, type Operation, type TargetReport } from './report';
+import { hasDied } from './runner';
 import { settle } from './settle';
 import { findShortcuts, flowtablesPass } from './shortcuts';
-import { generationOf, isOurs, leaseUntil, readBack, readStanding, type Standing } from './standing';
+import { generationOf, hasLease, isOurs, leaseUntil, readBack, readStanding } from './standing';
 import { holdTimersOf, releaseTimers, timersOf } from './timers';
 import { undo } from './undo';
 import { begin, type FreezeRequest, report, type Work } from './work';
@@ -43,8 +44,12 @@ import { begin, type FreezeRequest, report, type Work } from './work';
  * @param names as people write them
  * @returns a report for each target, in the order of the names
  */
-export async function freeze(names: string[], request: FreezeRequest, machine: Machine): Promise<Operation> {
-  return withTargets(resolveAll(names), machine, async (opened) => {
+export const freeze = async (names: string[], request: FreezeRequest, machine: Machine): Promise<Operation> =>
+  freezeTargets(resolveAll(names), request, machine);
+
+/** The same for targets that are resolved; their namespaces are released at the end. */
+export function freezeTargets(attempts: Attempt[], request: FreezeRequest, machine: Machine): Promise<Operation> {
+  return withTargets(attempts, machine, async (opened) => {
     const work = opened.map((target) => begin(target, request));
     const reports = await freezeAll(work, request, machine);
     return { reports, failures: work.map(({ failure }) => failure) };
@@ -88,6 +93,7 @@ function look(target: Work, request: FreezeRequest, machine: Machine): void {
   target.record = readRecord(machine.stateDirectory, target.site.namespace);
   if (target.standing && !isOurs(target.standing, target.record)) throw foreignTable(target.name);
   if (target.standing?.isFlagged) throw flaggedTable(target.name);
+  if (request.run) refuseStanding(target);
   const { devices, notes } = findShortcuts(target.site, target.name);
   target.plan.devices = closedDevices(devices);
   target.notes.push(...notes);
@@ -95,6 +101,25 @@ function look(target: Work, request: FreezeRequest, machine: Machine): void {
   if (request.plan.mode !== 'steal') return;
   if (devices.length > 0) throw flowtablesPass(target.name, devices);
   target.plan.queues = chooseQueues(target.site, target.standing, target.name);
+}
+
+/**
+ * A command runs under a freeze of its own, so that its end can be the freeze's end. What a dead run has left behind is
+ * taken over.
+ */
+function refuseStanding({ name, standing, record }: Work): void {
+  if (!standing || standing.lease.state === 'ended' || hasDied(record?.run ?? null)) return;
+  if (record?.run) {
+    throw new Failure('busy', Exit.busy, `${name}: another netfreeze runs a command under its freeze`, {
+      suggestions: [`wait until process ${record.run.pid} has ended`],
+    });
+  }
+  throw new Failure('frozen-already', Exit.usage, `${name} is frozen already, and \`run\` would thaw it at its end`, {
+    suggestions: [
+      `thaw first: netfreeze off ${name}`,
+      `or keep that freeze: start the command yourself, and then netfreeze verify ${name}`,
+    ],
+  });
 }
 
 function renderText(target: Work, { template }: FreezeRequest): void {
@@ -122,7 +147,11 @@ async function rehearseOnce(
 }
 
 /** What stood before, to go back to; and whether it is already what was asked for, or can't be changed into it. */
-async function takeDownBefore(target: Work, { holdTimers }: FreezeRequest, { stateDirectory }: Machine): Promise<void> {
+async function takeDownBefore(
+  target: Work,
+  { holdTimers, run }: FreezeRequest,
+  { stateDirectory }: Machine,
+): Promise<void> {
   const { record, expected } = target;
   // Read anew: the lease has run on during the rehearsal, and an earlier freeze gets back exactly the end that it had.
   const at = performance.now();
@@ -133,6 +162,7 @@ async function takeDownBefore(target: Work, { holdTimers }: FreezeRequest, { sta
   const recording = isRaw ? takeDown(target.site.netfilter, 'inet', tableName) : null;
   target.before = { state, lease: standing.lease, recording, at };
   const asked =
+    run === null &&
     record?.phase === 'frozen' &&
     record.text === target.text &&
     (timersOf(record) !== null) === holdTimers &&
@@ -171,12 +201,8 @@ async function clearEnded(target: Work, machine: Machine): Promise<void> {
   target.before = null;
 }
 
-/** A lease that was renewed to another length is not the one that was asked for. */
-const hasLease = ({ lease }: Standing, asked: Plan['lease']): boolean =>
-  asked === null ? lease.state === 'endless' : lease.state === 'running' && lease.timeoutMs === asked;
-
 /** The record says `freezing` before the kernel is touched. */
-function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, machine: Machine): void {
+function recordIntent(target: Work, { reason, template, plan, run }: FreezeRequest, machine: Machine): void {
   if (target.done) return;
   const { username, uid } = userInfo();
   const intent: FreezeRecord = {
@@ -190,6 +216,7 @@ function recordIntent(target: Work, { reason, template, plan }: FreezeRequest, m
     leaseUntilMs: null,
     reason,
     by: { user: process.env.SUDO_USER || username, uid, pid: process.pid },
+    run,
     since: new Date().toISOString(),
     text: target.text,
     expected: target.expected,

@@ -10,6 +10,7 @@ import { resolveAll } from './group';
 import { ledgersOf } from './ledgers';
 import { type Machine, openSite, type Site } from './machine';
 import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
+import { runNotes } from './runner';
 import { generationOf, isOurs, readStanding, type Standing } from './standing';
 import { timersOf } from './timers';
 import { stateOf } from './work';
@@ -162,7 +163,7 @@ async function withTable(
   });
   if (atWork) return found(stateOf(standing), null, ['another netfreeze is at work on it']);
   const notes = record
-    ? generationNote(site, record)
+    ? [...runNotes(record), ...generationNote(site, record)]
     : ['there is no record of this freeze: it was judged from the kernel alone'];
   try {
     const drift = await driftOf(site, standing, record);

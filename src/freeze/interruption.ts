@@ -5,7 +5,7 @@
 import { constants } from 'node:os';
 import { Failure } from '../platform/failure';
 
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+export const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export type Signal = (typeof signals)[number];
 
 /** A transaction was ended by a signal and undone; the process ends as if the signal had ended it: 128 + its number. */

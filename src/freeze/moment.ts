@@ -20,6 +20,10 @@ export interface Moment {
     since: string | null;
     /** The netfreeze that has made it, as its record says. */
     by: number | null;
+    /** Whether a command runs under it, whose netfreeze renews it. */
+    isRun: boolean;
+    /** nf_tables' generation when netfreeze last had done something to it; null without a record. */
+    generation: number | null;
     /** How it differs from what was frozen; null: it does not. */
     drift: string | null;
   } | null;
@@ -49,7 +53,15 @@ export async function momentOf(name: string, machine: Machine): Promise<Moment> 
     const mode = freezing?.mode ?? record?.mode ?? 'drop';
     return {
       ...about,
-      freeze: { mode, lease, since: record?.since ?? null, by: record?.by.pid ?? null, drift: drift ?? unfinished },
+      freeze: {
+        mode,
+        lease,
+        since: record?.since ?? null,
+        by: record?.by.pid ?? null,
+        isRun: record?.run != null,
+        generation: record?.generation ?? null,
+        drift: drift ?? unfinished,
+      },
     };
   } finally {
     site.close();

@@ -5,23 +5,34 @@ import { readRecord, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { type Duration, durationText, remaining } from '../ruleset/duration';
 import { driftOf, foreignTable } from './drift';
-import { type Opened, onEach, resolveAll } from './group';
+import { type Attempt, type Opened, onEach, resolveAll } from './group';
 import { handOver } from './hold';
 import { holdingSignals } from './interruption';
 import { ledgersOf } from './ledgers';
 import type { Machine } from './machine';
 import { emptyReport, type Operation, standingReport, type TargetReport } from './report';
-import { generationOf, isOurs, leaseUntil, readBack, readStanding } from './standing';
+import { generationOf, hasLease, isOurs, leaseUntil, readBack, readStanding } from './standing';
 
 /**
  * Extends the leases of frozen targets; one that fails does not keep the others from being renewed.
  * @param lease the new length, from now; null: the length that each has
  */
 export async function renew(names: string[], lease: Duration | null, machine: Machine): Promise<Operation> {
-  return holdingSignals(() => onEach(resolveAll(names), machine, (target) => renewOne(target, lease, machine)));
+  return renewTargets(resolveAll(names), lease, machine);
 }
 
-async function renewOne(target: Opened, asked: Duration | null, machine: Machine): Promise<TargetReport> {
+/**
+ * The same for targets that are resolved; their namespaces are released at the end.
+ * @param lease as for renew; `endless`: it is left without an end
+ */
+export const renewTargets = (attempts: Attempt[], lease: NewLease, machine: Machine): Promise<Operation> =>
+  holdingSignals(() => onEach(attempts, machine, (target) => renewOne(target, lease, machine)));
+
+/** null: as long as it was. */
+export type NewLease = Duration | 'endless' | null;
+
+/** Renews one lease; its lock is held. */
+export async function renewOne(target: Opened, asked: NewLease, machine: Machine): Promise<TargetReport> {
   const { site, name } = target;
   const record = readRecord(machine.stateDirectory, site.namespace);
   const standing = readStanding(site);
@@ -33,13 +44,14 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
   if (drift) throw drifted(name, drift);
   if (standing.lease.state === 'ended') throw notFrozen(name, 'its lease has ended and traffic flows');
   const empty = emptyReport(name, site.namespace);
-  if (standing.lease.state === 'endless' && asked === null) {
+  if (standing.lease.state === 'endless' && (asked === null || asked === 'endless')) {
     return {
       ...standingReport(empty, standing, record, 'frozen'),
       notes: ['it has no lease to extend: it is endless'],
     };
   }
-  const length = asked ?? remaining(standing.lease.state === 'running' ? standing.lease.timeoutMs : 0);
+  const same = remaining(standing.lease.state === 'running' ? standing.lease.timeoutMs : 0);
+  const length = asked === 'endless' ? null : (asked ?? same);
   // A keeper that tries too early opens nothing, so the new one comes before the kernel is told, and the old one goes after.
   const handover = standing.freezing?.mode === 'steal' ? handOver(target, record, length, machine) : null;
   const state = await readBack(site, { listing: false });
@@ -51,7 +63,7 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
   }
   const renewed = readStanding(site);
   await handover?.finish(leaseUntil(renewed));
-  if (renewed?.lease.state !== 'running' || renewed.lease.timeoutMs !== length) {
+  if (!renewed || !hasLease(renewed, length)) {
     throw new Failure('not-verified', Exit.verificationFailed, `${name}: the kernel does not show the renewed lease`);
   }
   if (record) {
@@ -68,12 +80,13 @@ async function renewOne(target: Opened, asked: Duration | null, machine: Machine
 }
 
 /** @param elements such as `inet ipv4` */
-function renewingText(elements: string[], length: Duration): string {
+function renewingText(elements: string[], length: Duration | null): string {
   const parts = elements.map((element) => element.split(' '));
+  const time = length === null ? '' : ` timeout ${durationText(length)}`;
   const set = (family = '') => `element ${family} ${tableName} ${leaseSet}`;
   return [
     ...parts.map(([family, key]) => `delete ${set(family)} { ${key} }`),
-    ...parts.map(([family, key]) => `add ${set(family)} { ${key} timeout ${durationText(length)} }`),
+    ...parts.map(([family, key]) => `add ${set(family)} { ${key}${time} }`),
     '',
   ].join('\n');
 }

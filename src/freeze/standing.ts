@@ -72,6 +72,10 @@ function leaseOf(found: TimedElement[]): Lease {
     : { state: 'ended' };
 }
 
+/** Whether the lease is the one that was asked for, and not another one that somebody has set; null is endless. */
+export const hasLease = ({ lease }: Standing, asked: number | null): boolean =>
+  asked === null ? lease.state === 'endless' : lease.state === 'running' && lease.timeoutMs === asked;
+
 /** Whether a table of our name is ours: by its freezing rules, or by a record of it and the set that it must have. */
 export const isOurs = (standing: Standing, record: unknown): boolean =>
   standing.freezing !== null || (record !== null && standing.hasLeaseSet);

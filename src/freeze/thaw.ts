@@ -10,6 +10,7 @@ import { NftRefusal } from '../nftables/engine';
 import { familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno, SystemError } from '../platform/libc';
+import { removeCriuNote } from '../record/criu-note';
 import { type FreezeRecord, readRecord, removeRecord, stateName, wordFile, writeRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import { driftOf, foreignTable } from './drift';
@@ -33,14 +34,17 @@ export interface ThawRequest {
 
 /** Thaws the named targets; one that fails does not keep the others frozen. */
 export const thaw = (names: string[], request: ThawRequest, machine: Machine): Promise<Operation> =>
-  thawAttempts(resolveAll(names), request, machine);
+  thawTargets(resolveAll(names), request, machine);
 
 /** Thaws every namespace of the machine that has a freeze, or something that one has left behind. */
 export const thawEverything = (request: ThawRequest, machine: Machine): Promise<Operation> =>
-  thawAttempts(touchedNamespaces(machine), request, machine);
+  thawTargets(touchedNamespaces(machine), request, machine);
 
-/** A full or broken state directory must not keep anything frozen: the kernel is what is thawed (law 2). */
-function thawAttempts(attempts: Attempt[], request: ThawRequest, machine: Machine): Promise<Operation> {
+/**
+ * The same for targets that are resolved; their namespaces are released at the end. A full or broken state directory must
+ * not keep anything frozen: the kernel is what is thawed (law 2).
+ */
+export function thawTargets(attempts: Attempt[], request: ThawRequest, machine: Machine): Promise<Operation> {
   return holdingSignals(async () => {
     const sequel = openSequel(machine, attempts.length > 1);
     const one = (target: Opened) => thawOne(target, request, machine, sequel);
@@ -59,6 +63,7 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
     if (endKeepers(stateName(site.namespace)) > 0) notes.push('a keeper without a freeze was ended');
     notes.push(...releaseTimers(site.namespace, timersOf(record)));
     notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
+    notes.push(...noting(() => removeCriuNote(machine.stateDirectory, site.namespace)));
     return { ...report, verified: true, notes };
   }
   if (!isOurs(standing, record)) throw foreignTable(name);
@@ -75,6 +80,7 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   if (released) notes.push(...heldNotes(released.held, request, isLate), ...interruptionNotes(record));
   const after = await sequel.follow(target, plan, record);
   notes.push(...after.notes);
+  notes.push(...noting(() => removeCriuNote(machine.stateDirectory, site.namespace)));
   return { ...before, lease: null, verified: true, changed: true, ...released, kicked: after.kicked, notes };
 }
 

@@ -4,7 +4,7 @@ import type { Holding } from '../hold/hold';
 import type { Ledgers } from '../hold/ledger';
 import type { Recording } from '../nftables/replay';
 import { Exit, type Failure } from '../platform/failure';
-import type { FreezeRecord } from '../record/record';
+import type { FreezeRecord, Runner } from '../record/record';
 import type { Expectation } from '../ruleset/canonical';
 import type { Asked, Plan } from '../ruleset/plan';
 import { defaultNumbers } from '../ruleset/queue-numbers';
@@ -22,6 +22,8 @@ export interface FreezeRequest {
   allowHost: boolean;
   /** Whether TCP's timers are held for the time of the freeze. */
   holdTimers: boolean;
+  /** The process that runs a command under this freeze and thaws it; null: it is left standing. */
+  run: Runner | null;
   dryRun: boolean;
 }
 

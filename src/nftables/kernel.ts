@@ -16,7 +16,7 @@ import {
   NFTA_EXPR,
   NFTA_FLOWTABLE,
   NFTA_FLOWTABLE_HOOK,
-  NFTA_GEN_ID,
+  NFTA_GEN,
   NFTA_HOOK,
   NFTA_OBJ,
   NFTA_RULE,
@@ -65,7 +65,7 @@ export interface Flowtable {
 /** @returns nf_tables' generation: it grows with every change to any table of the namespace */
 export function generation(netfilter: NetlinkSocket): number {
   const [answer] = netfilter.dump((sequence) => message(type(NFT_MSG.GETGEN), 0, sequence, nfgenmsg()));
-  return (answer && uint32(find(answer.payload, NFTA_GEN_ID, sizeofNfgenmsg))) ?? 0;
+  return (answer && uint32(find(answer.payload, NFTA_GEN.ID, sizeofNfgenmsg))) ?? 0;
 }
 
 /** A table by family, in nft's words, with its flags (linux/netfilter/nf_tables.h: 1 is dormant, 2 owner). */

@@ -3,6 +3,7 @@
 /** linux/netfilter/nfnetlink.h */
 export const NFNL_SUBSYS_NFTABLES = 10;
 export const NFNL_MSG_BATCH = { BEGIN: 0x10, END: 0x11 } as const;
+export const NFNLGRP_NFTABLES = 7;
 
 /** linux/netfilter/nf_tables.h */
 export const NFT_MSG = {
@@ -18,6 +19,7 @@ export const NFT_MSG = {
   NEWSETELEM: 12,
   GETSETELEM: 13,
   DELSETELEM: 14,
+  NEWGEN: 15,
   GETGEN: 16,
   NEWOBJ: 18,
   GETOBJ: 19,
@@ -49,7 +51,9 @@ export const NFT_OBJECT_COUNTER = 1;
 export const NFTA_COUNTER = { BYTES: 1, PACKETS: 2 } as const;
 export const NFTA_FLOWTABLE = { TABLE: 1, NAME: 2, HOOK: 3 } as const;
 export const NFTA_FLOWTABLE_HOOK = { PRIORITY: 2, DEVS: 3 } as const;
-export const NFTA_GEN_ID = 1;
+export const NFTA_GEN = { ID: 1, PROC_PID: 2, PROC_NAME: 3 } as const;
+/** The name of its table, in a message about anything that is in one. */
+export const NFTA_OF_TABLE = 1;
 export const NFTA_IMMEDIATE = { DREG: 1, DATA: 2 } as const;
 export const NFTA_META = { DREG: 1, KEY: 2, SREG: 3 } as const;
 export const NFT_META_MARK = 3;

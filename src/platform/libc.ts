@@ -112,6 +112,10 @@ export const sendto = call<
 >(
   'intptr_t sendto(int fd, const uint8_t *data, uintptr_t length, int flags, const uint8_t *address, uint32_t addressLength)',
 );
+/** bind(2). */
+export const bind = call<[fd: number, address: Buffer, addressLength: number]>(
+  'int bind(int fd, const uint8_t *address, uint32_t addressLength)',
+);
 /** recv(2); returns the bytes received. */
 export const recv = call<[fd: number, data: Buffer, length: number, flags: number]>(
   'intptr_t recv(int fd, uint8_t *data, uintptr_t length, int flags)',

@@ -43,12 +43,18 @@ export function keepDescriptorsToOurselves(): void {
  * @returns when a process was started, in clock ticks since the machine was (proc(5), stat, field 22), by which a process
  *   id that is used again is told apart; null when there is no such process, or it has ended and waits to be reaped
  */
-export function startOf(pid: number): number | null {
+export const startOf = (pid: number): number | null => statOf(pid, 22);
+
+/** @returns the session that a process belongs to (proc(5), stat, field 6); null as for startOf */
+export const sessionOf = (pid: number): number | null => statOf(pid, 6);
+
+/** @returns a number of proc(5)'s stat; null when there is no such process, or it has ended and waits to be reaped */
+function statOf(pid: number, field: number): number | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // The name in field 2 may hold anything, so what follows its last parenthesis is counted from field 3.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? null : Number(fields[19]);
+    return fields[0] === 'Z' || fields[0] === 'X' ? null : Number(fields[field - 3]);
   } catch {
     return null;
   }

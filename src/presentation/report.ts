@@ -12,6 +12,10 @@ export function frozenText(report: TargetReport): string {
   return `${name(report)} is frozen (${mode}${until}${already})\n`;
 }
 
+/** @returns what `run` says of a freeze that it leaves standing */
+export const keptText = (report: TargetReport): string =>
+  `${name(report)} stays frozen (${report.lease ? `thaws by itself in ${duration(report.lease.expiresInMs)}` : 'endless'})\n`;
+
 /** @returns what `off` says on standard output */
 export function thawedText(report: TargetReport): string {
   if (!report.changed) return `${name(report)} is not frozen\n`;

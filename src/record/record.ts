@@ -26,6 +26,8 @@ export interface FreezeRecord {
   leaseUntilMs: number | null;
   reason: string | null;
   by: { user: string; uid: number; pid: number };
+  /** The netfreeze that runs a command under this freeze; null: none does. */
+  run: Runner | null;
   /** When the freeze was asked for, ISO 8601. */
   since: string;
   /** The ruleset's text, byte for byte as it was loaded. */
@@ -38,6 +40,12 @@ export interface FreezeRecord {
   generation: number | null;
   /** Mode steal: who keeps the packets. */
   hold: HoldRecord | null;
+}
+
+/** A running process; its start in clock ticks, since a process id is used again. */
+export interface Runner {
+  pid: number;
+  start: number;
 }
 
 /** How many packets had left a queue at some moment, and how many of them had been given back. */
@@ -64,10 +72,11 @@ export const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_
 /** @returns the name that record and lock of a namespace share */
 export const stateName = ({ device, inode }: NamespaceId): string => `net-${device}-${inode}`;
 
+/** @returns the file that holds a namespace's record */
+export const recordFile = (directory: string, id: NamespaceId): string => join(directory, `${stateName(id)}.json`);
+
 /** @returns the file in which a namespace's keeper leaves word of what it released at the end of a lease */
 export const wordFile = (directory: string, id: NamespaceId): string => join(directory, `${stateName(id)}.released`);
-
-const recordFile = (directory: string, id: NamespaceId): string => join(directory, `${stateName(id)}.json`);
 
 /** A record is written here first. */
 const draftOf = (file: string): string => `${file}.new`;
@@ -151,7 +160,7 @@ function parseRecord(file: string): FreezeRecord | null {
     if (!isRecord(value)) return null;
     // Records of earlier versions know less.
     const hold = value.hold ? { ...value.hold, thaw: value.hold.thaw ?? null, left: value.hold.left ?? null } : null;
-    return { ...value, timers: value.timers ?? null, hold };
+    return { ...value, timers: value.timers ?? null, run: value.run ?? null, hold };
   } catch {
     return null;
   }
@@ -172,6 +181,7 @@ function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
     isOrNull(value.generation, 'number') &&
     isOrNull(value.reason, 'string') &&
     isHold(value.hold) &&
+    isRunner(value.run) &&
     isExpectation(value.expected)
   );
 }
@@ -187,6 +197,9 @@ function isHold(value: unknown): boolean {
   ];
   return numbers.every(Number.isInteger);
 }
+
+const isRunner = (value: FreezeRecord['run'] | undefined): boolean =>
+  value === null || value === undefined || [value.pid, value.start].every(Number.isInteger);
 
 const isOrNull = (value: unknown, type: 'string' | 'number'): boolean => value === null || typeof value === type;
 

@@ -42,6 +42,7 @@ const record: FreezeRecord = {
   leaseUntilMs: 1_000_000,
   reason: 'an "odd" reason,\nin two lines: ❄',
   by: { user: 'alice', uid: 1000, pid: 4711 },
+  run: null,
   since: '2026-01-02T03:04:05.678Z',
   text: 'table inet netfreeze {\n}\n',
   expected: { objects: [{ name: 'table inet netfreeze', json: '{}' }], hooks: [], lease: [], listing: '' },
@@ -176,15 +177,16 @@ describe('a file that is no record', () => {
     ['with a lease in words', JSON.stringify({ ...record, leaseMs: '30s' })],
     ['with a reason that is none', JSON.stringify({ ...record, reason: ['x'] })],
     ['with a generation in words', JSON.stringify({ ...record, generation: '7' })],
+    ['with a run of no process', JSON.stringify({ ...record, run: { pid: 'x', start: 1 } })],
     ['by nobody', JSON.stringify({ ...record, by: null })],
     ['that expects nothing', JSON.stringify({ ...record, expected: null })],
     ['that expects no objects', JSON.stringify({ ...record, expected: { hooks: [], lease: [], listing: '' } })],
     ['that expects no hooks', JSON.stringify({ ...record, expected: { objects: [], lease: [], listing: '' } })],
     ['that expects no lease', JSON.stringify({ ...record, expected: { objects: [], hooks: [], listing: '' } })],
     ['with objects that are none', JSON.stringify({ ...record, expected: { objects: [7], hooks: [], lease: [] } })],
-    // Timers and a hold are not there in a record of an earlier version: it had none.
+    // Timers, a hold and a run are not there in a record of an earlier version: it had none.
     ...(Object.keys(record) as Array<keyof FreezeRecord>)
-      .filter((member) => member !== 'timers' && member !== 'hold')
+      .filter((member) => !['timers', 'hold', 'run'].includes(member))
       .map((member): [string, string] => [`without ${member}`, JSON.stringify(without(member))]),
   ])('%s', (_, content) => {
     writeFileSync(file(), content);

@@ -110,7 +110,12 @@ describeEngines('a checkpoint', (engine) => {
     }
 
     test('whose CRIU is killed leaves a freeze that ends by itself, and the connection goes on', async () => {
-      const criu = criuWith({ leaseMs: 2000 }, ...meddling('network-lock', 'kill -9 $PPID'), '--action-script', hookProgram);
+      const criu = criuWith(
+        { leaseMs: 2000 },
+        ...meddling('network-lock', 'kill -9 $PPID'),
+        '--action-script',
+        hookProgram,
+      );
       failed(await dump(lab, server.pid, criu));
       const { received } = await server.client.progress();
       expect(only(expectExit(await netfreeze('status', lab.box, '--json'), 0))).toMatchObject({ state: 'frozen' });
@@ -127,7 +132,7 @@ describeEngines('a checkpoint', (engine) => {
       // Without sockets and without a freeze the box would answer with RST.
       const kept = only(expectExit(await netfreeze('status', lab.box, '--json'), 0));
       expect(kept).toMatchObject({ state: 'frozen', verified: true, mode, lease: null });
-      const { log } = expectDone(await restore(lab, criu));
+      const { log } = expectDone(await restore(lab, server.pid, criu));
       expect(log).toMatch(/is thawed \(/);
       await expectAsBefore();
     });
@@ -138,7 +143,7 @@ describeEngines('a checkpoint', (engine) => {
       const under = [netfreezeProgram, 'run', ...on, '--stay-frozen', '--'];
       expectDone(await dumpUnder(under, lab, server.pid, criu));
       expect(server.isAlive()).toBe(false);
-      expectDone(await restore(lab, criu));
+      expectDone(await restore(lab, server.pid, criu));
       expect(await server.client.progress()).toMatchObject({ wrong: null, ended: null });
       expectExit(await netfreeze('off', lab.box), 0);
       await expectAsBefore();

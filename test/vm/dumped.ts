@@ -149,8 +149,10 @@ export const dumpUnder = (under: string[], lab: Lab, pid: number, criu: Criu): P
   runCommand([...under, ...dumpCommand(lab, pid, criu)], criu, 'dump.log');
 
 /** Restores into the box and lets go of what was restored. */
-export function restore(lab: Lab, criu: Criu): Promise<CriuOutcome> {
+export async function restore(lab: Lab, pid: number, criu: Criu): Promise<CriuOutcome> {
   const { program, images, options = [] } = criu;
+  // Somebody has to have reaped the dumped one: the restored one gets its number.
+  await until('the process id is free', 5000, async () => !existsSync(`/proc/${pid}`));
   const criuArguments = [
     ...['restore', '--restore-detached', '--images-dir', images, '--log-file', 'restore.log', '-v4'],
     ...['--tcp-established', '--inherit-fd', 'fd[3]:box', ...options],

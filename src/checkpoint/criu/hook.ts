@@ -10,18 +10,19 @@
 import { statSync } from 'node:fs';
 import { criuMark } from '../../freeze/criu-mark';
 import { freeze } from '../../freeze/freeze';
+import { resolveAll } from '../../freeze/group';
 import type { Machine } from '../../freeze/machine';
 import { type Moment, momentOf } from '../../freeze/moment';
-import { renew } from '../../freeze/renew';
+import { renewTargets } from '../../freeze/renew';
 import type { Operation } from '../../freeze/report';
 import { thaw } from '../../freeze/thaw';
 import { Exit, Failure } from '../../platform/failure';
 import { shown } from '../../platform/text';
+import { type CriuNote, readCriuNote, removeCriuNote, writeCriuNote } from '../../record/criu-note';
 import type { Duration } from '../../ruleset/duration';
 import type { Asked } from '../../ruleset/plan';
 import { loadTemplate, type Template } from '../../ruleset/template';
 import type { Caller } from './caller';
-import { type Note, readNote, removeNote, writeNote } from './note';
 import { type FoundLock, lockOfDump, lockOfImage } from './own-lock';
 
 /** What CRIU says of itself. */
@@ -101,10 +102,10 @@ async function networkLock(context: Context): Promise<void> {
 async function postDump(context: Context): Promise<void> {
   const { call, request, machine } = context;
   const now = proven(await momentOf(targetOf(context), machine));
-  const note = readNote(machine.stateDirectory, now.namespace);
+  const note = readCriuNote(machine.stateDirectory, now.namespace);
   if (!note || !isSame(note.criu, call.criu)) throw notHeld(now, 'no freeze was made or found when this dump began');
   if (note.since !== now.freeze.since) throw notHeld(now, 'another freeze stands there than when the dump began');
-  if (note.generation !== now.generation) {
+  if (note.generation !== now.generation && !renewedByRun(now)) {
     // What CRIU's lock has changed it has changed beside us; without that lock nobody had any business there.
     if (now.criuLocks.length === 0)
       throw notHeld(now, `nftables has been changed meanwhile (generation ${note.generation}, now ${now.generation})`);
@@ -113,17 +114,20 @@ async function postDump(context: Context): Promise<void> {
     );
   }
   context.notes.push('the freeze has held to the end of the dump');
-  if (!note.own) return;
-  if (leavesRunning(call.criu)) return;
+  if (!note.own || leavesRunning(call.criu)) return;
   // Nobody knows when the restore will come. Without sockets and without a freeze the kernel would reset every connection.
-  await own(context, 'dump', now, { ...request.plan, mode: modeOf(now), lease: request.stay });
+  report(context, await renewTargets(resolveAll([now.target]), request.stay ?? 'endless', machine));
 }
+
+/** A `netfreeze run` around CRIU renews its freeze, keeps watch over it, and says at the end whether it has held. */
+const renewedByRun = ({ freeze: standing, generation }: Proven): boolean =>
+  standing.isRun && standing.generation === generation;
 
 /** Of a dump: it has failed, or the tasks go on. Of a restore: the tasks do not go on yet. */
 async function networkUnlock(context: Context): Promise<void> {
   const { machine, call } = context;
   const now = await momentOf(targetOf(context), machine);
-  const note = readNote(machine.stateDirectory, now.namespace);
+  const note = readCriuNote(machine.stateDirectory, now.namespace);
   if (note?.way === 'dump' && isSame(note.criu, call.criu)) await end(context, now, note);
 }
 
@@ -144,30 +148,31 @@ async function freezeForRestore(context: Context): Promise<void> {
 async function resume(context: Context): Promise<void> {
   const { machine, call } = context;
   const now = await momentOf(targetOf(context), machine);
-  const note = readNote(machine.stateDirectory, now.namespace);
+  const note = readCriuNote(machine.stateDirectory, now.namespace);
   if (note?.way === 'restore' && isSame(note.criu, call.criu)) await end(context, now, note);
 }
 
 /** Freezes, or brings a freeze of the hook's own to what is asked for now, and notes that. */
-async function own(context: Context, way: Note['way'], now: Moment, plan: Asked): Promise<void> {
+async function own(context: Context, way: CriuNote['way'], now: Moment, plan: Asked): Promise<void> {
   const { call, request, machine } = context;
   const { pid, start } = call.criu;
   const note = { way, criu: { pid, start }, own: true };
   // Intent before the kernel: a hook that is killed in the middle leaves a freeze that the next action thaws.
-  writeNote(machine.stateDirectory, now.namespace, { ...note, since: now.freeze?.since ?? null, generation: null });
+  writeCriuNote(machine.stateDirectory, now.namespace, { ...note, since: now.freeze?.since ?? null, generation: null });
   const template = plan.mode === request.plan.mode ? request.template : await loadTemplate(plan.mode);
   const asked = { plan: { ...plan, template: template.name }, template, reason: `CRIU's ${way}` };
   const operation = await freeze(
     [now.target],
-    { ...asked, allowHost: false, holdTimers: false, dryRun: false },
+    { ...asked, allowHost: false, holdTimers: false, run: null, dryRun: false },
     machine,
   );
   report(context, operation);
   // One that stood already has only what is left of its lease.
-  if (operation.targets[0]?.changed === false && plan.lease !== null)
-    report(context, await renew([now.target], plan.lease, machine));
+  if (operation.targets[0]?.changed === false && plan.lease !== null) {
+    report(context, await renewTargets(resolveAll([now.target]), plan.lease, machine));
+  }
   const after = proven(await momentOf(now.target, machine));
-  writeNote(machine.stateDirectory, now.namespace, {
+  writeCriuNote(machine.stateDirectory, now.namespace, {
     ...note,
     since: after.freeze.since,
     generation: after.generation,
@@ -175,10 +180,10 @@ async function own(context: Context, way: Note['way'], now: Moment, plan: Asked)
 }
 
 /** Another's freeze serves as well as one of our own, and stays when CRIU is done. */
-function left({ call, machine, notes }: Context, way: Note['way'], now: Proven): void {
+function left({ call, machine, notes }: Context, way: CriuNote['way'], now: Proven): void {
   const { pid, start } = call.criu;
   const { since } = now.freeze;
-  writeNote(machine.stateDirectory, now.namespace, {
+  writeCriuNote(machine.stateDirectory, now.namespace, {
     way,
     criu: { pid, start },
     own: false,
@@ -188,12 +193,13 @@ function left({ call, machine, notes }: Context, way: Note['way'], now: Proven):
   notes.push(`${now.target} is frozen already (${now.freeze.mode}): that freeze is left as it is, also at the end`);
 }
 
-async function end(context: Context, now: Moment, note: Note): Promise<void> {
+const howToThaw = { discard: false, kick: { sockets: true, peers: false } };
+
+async function end(context: Context, now: Moment, note: CriuNote): Promise<void> {
   const { machine, notes } = context;
-  if (note.own)
-    report(context, await thaw([now.target], { discard: false, kick: { sockets: true, peers: false } }, machine));
+  if (note.own) report(context, await thaw([now.target], howToThaw, machine));
   else notes.push(`${now.target} was frozen before, and stays so: netfreeze off ${now.target}`);
-  removeNote(machine.stateDirectory, now.namespace);
+  removeCriuNote(machine.stateDirectory, now.namespace);
 }
 
 /** @throws Failure the operation's own */
@@ -204,18 +210,18 @@ function report(context: Context, operation: Operation): void {
 
 /** Whether the freeze that stands is one that the hook has made, for this CRIU or an earlier one. */
 function isOwn({ machine }: Context, { namespace, freeze: standing }: Moment): boolean {
-  const note = readNote(machine.stateDirectory, namespace);
+  const note = readCriuNote(machine.stateDirectory, namespace);
   return note?.own === true && (note.since === standing?.since || note.by === standing?.by);
 }
 
 /** Whether nothing has been changed since an earlier action of the same restore. */
 function stillAsNoted({ machine, call }: Context, { namespace, freeze: standing, generation }: Moment): boolean {
-  const note = readNote(machine.stateDirectory, namespace);
+  const note = readCriuNote(machine.stateDirectory, namespace);
   const isNoted = note?.way === 'restore' && isSame(note.criu, call.criu) && note.generation === generation;
   return isNoted && standing !== null && standing.drift === null;
 }
 
-const isSame = (one: Note['criu'], other: Caller): boolean => one.pid === other.pid && one.start === other.start;
+const isSame = (one: CriuNote['criu'], other: Caller): boolean => one.pid === other.pid && one.start === other.start;
 
 type Proven = Moment & { freeze: NonNullable<Moment['freeze']> };
 

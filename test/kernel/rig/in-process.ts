@@ -19,7 +19,7 @@ export interface InProcess {
 /** @param flags those of `on` that make a plan */
 export async function requestOf(flags: Partial<PlanFlags> = {}, holdTimers = false): Promise<FreezeRequest> {
   const { plan, template } = await planFrom({ mode: 'drop', loopback: 'freeze', ...flags });
-  return { plan, template, reason: null, allowHost: false, holdTimers, dryRun: false };
+  return { plan, template, reason: null, allowHost: false, holdTimers, run: null, dryRun: false };
 }
 
 /** @returns the way to freeze a lab's box */

@@ -1,14 +1,15 @@
 /**
- * What one action of CRIU's leaves for the next, which is another process: a note beside the freeze's record, in the state
- * directory. It says which CRIU it is about and whether the freeze is the hook's own: only that one is thawed by it.
+ * What one action of CRIU's leaves for the next, which is another process (checkpoint/criu/hook.ts): a note beside the
+ * freeze's record. It says which CRIU it is about and whether the freeze is the hook's own: only that one is thawed by it.
+ * It goes with the freeze, whoever thaws it.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Moment } from '../../freeze/moment';
-import { stateName } from '../../record/record';
-import { prepareStateDirectory, stateFailure } from '../../record/state-directory';
+import type { NamespaceId } from '../namespace/namespace';
+import { stateName } from './record';
+import { prepareStateDirectory, stateFailure } from './state-directory';
 
-export interface Note {
+export interface CriuNote {
   way: 'dump' | 'restore';
   criu: { pid: number; start: number | null };
   /** Whether the hook has made the freeze, or is about to. */
@@ -21,15 +22,13 @@ export interface Note {
   generation: number | null;
 }
 
-type Id = Moment['namespace'];
-
-const noteFile = (directory: string, id: Id): string => join(directory, `criu-${stateName(id)}.json`);
+const noteFile = (directory: string, id: NamespaceId): string => join(directory, `criu-${stateName(id)}.json`);
 
 /**
  * Writes it whole, or not at all.
  * @throws Failure `state-directory`
  */
-export function writeNote(directory: string, id: Id, note: Omit<Note, 'by'>): void {
+export function writeCriuNote(directory: string, id: NamespaceId, note: Omit<CriuNote, 'by'>): void {
   prepareStateDirectory(directory);
   const file = noteFile(directory, id);
   try {
@@ -41,17 +40,18 @@ export function writeNote(directory: string, id: Id, note: Omit<Note, 'by'>): vo
 }
 
 /** @returns null where there is none that this program could have written */
-export function readNote(directory: string, id: Id): Note | null {
+export function readCriuNote(directory: string, id: NamespaceId): CriuNote | null {
   try {
-    const note = JSON.parse(readFileSync(noteFile(directory, id), 'utf8')) as Partial<Note> | null;
+    const note = JSON.parse(readFileSync(noteFile(directory, id), 'utf8')) as Partial<CriuNote> | null;
     const isNote =
       (note?.way === 'dump' || note?.way === 'restore') &&
       typeof note.own === 'boolean' &&
       typeof note.criu?.pid === 'number';
-    return isNote ? (note as Note) : null;
+    return isNote ? (note as CriuNote) : null;
   } catch {
     return null;
   }
 }
 
-export const removeNote = (directory: string, id: Id): void => rmSync(noteFile(directory, id), { force: true });
+export const removeCriuNote = (directory: string, id: NamespaceId): void =>
+  rmSync(noteFile(directory, id), { force: true });

@@ -1,0 +1,148 @@
+/**
+ * A freeze that is watched while a command runs under it, so that it can be said at the end that it held all the time: what
+ * stands is compared at the beginning and at the end, and between the two every change of its table is noticed, also one
+ * that was undone again.
+ */
+import { sameNamespace } from '../namespace/namespace';
+import { type Transaction, type Watch, watchTables } from '../nftables/watch';
+import { startOf } from '../platform/process';
+import { harmless } from '../platform/text';
+import { monotonicMs, type Runner, readRecord } from '../record/record';
+import { tableName } from '../ruleset/acceptance';
+import type { Target } from '../target/target';
+import { driftOf } from './drift';
+import { type Machine, openSite } from './machine';
+import { forOperation, type Pinned, pinAgain } from './pinned';
+import { renewTargets } from './renew';
+import { asFailure, type Operation } from './report';
+import { generationOf, readStanding } from './standing';
+
+export interface Vigil {
+  /** @returns why the freeze does not hold, or has not held for a moment, as far as is quickly seen; null */
+  objection(): string | null;
+  /** Extends all leases by their own length. */
+  renew(): Promise<Operation>;
+  /**
+   * Compares all that stands with what was frozen.
+   * @returns why the freeze does not hold, or has not held at any moment since the vigil began; null: it has
+   */
+  prove(): Promise<string | null>;
+  /** @returns the tables of CRIU's own lock that have come and gone meanwhile */
+  criuLocks(): string[];
+  close(): void;
+}
+
+/** What is watched of one target. */
+interface Watched {
+  target: Target;
+  watch: Watch;
+  /** nf_tables' generation after the last change that is known of. */
+  generation: number;
+  /** Whether the kernel has told more than could be kept, so that only the generation can tell. */
+  hasMissed: boolean;
+  keeper: Runner | null;
+  /** When its lease ends, by monotonicMs(); null: it does not. */
+  untilMs: number | null;
+}
+
+/**
+ * Begins to watch targets that were just frozen. What happened before is not noticed, so it is proven once more.
+ * @param frozen what the freeze has reported
+ */
+export function openVigil(targets: Pinned, frozen: Operation, machine: Machine): Vigil {
+  const watched: Watched[] = targets.map((target) => ({
+    target,
+    watch: watchTables(target.namespace),
+    ...remember(target, frozen, machine),
+    hasMissed: false,
+  }));
+  const criu = new Set<string>();
+  let broken: string | null = null;
+
+  /** Looks at what has been told; changes of our own are let pass by. */
+  function hear(own: (name: string) => number = () => 0): void {
+    for (const one of watched) {
+      const told = one.watch.transactions();
+      if (told === null) one.hasMissed = true;
+      const ours = (told ?? []).filter(({ tables }) => tables.has(tableName));
+      for (const table of (told ?? []).flatMap(({ tables }) => [...tables])) if (isCriuLock(table)) criu.add(table);
+      const foreign = ours.filter(({ onlyElements }, at) => !onlyElements || at >= own(one.target.name));
+      if (foreign[0]) broken ??= `${one.target.name}: its table was changed meanwhile, by ${makerOf(foreign[0])}`;
+    }
+  }
+
+  const stopped = (): string | null => {
+    for (const { target, keeper, untilMs } of watched) {
+      if (untilMs !== null && monotonicMs() > untilMs) return `${target.name}: its lease has ended meanwhile`;
+      if (keeper && startOf(keeper.pid) !== keeper.start) return `${target.name}: its keeper has ended meanwhile`;
+    }
+    return null;
+  };
+
+  return {
+    objection() {
+      hear();
+      broken ??= stopped();
+      return broken;
+    },
+    async renew() {
+      hear();
+      const operation = await renewTargets(forOperation(targets), null, machine);
+      const renewed = operation.targets.filter(({ changed }) => changed).map(({ target }) => target);
+      // Its elements are deleted and added in one transaction.
+      hear((name) => (renewed.includes(name) ? 1 : 0));
+      for (const one of watched) {
+        if (renewed.includes(one.target.name)) Object.assign(one, remember(one.target, operation, machine));
+      }
+      return operation;
+    },
+    async prove() {
+      for (const one of watched) broken ??= await compare(one, machine);
+      hear();
+      broken ??= stopped();
+      return broken;
+    },
+    criuLocks: () => [...criu],
+    close() {
+      for (const { watch } of watched) watch.close();
+    },
+  };
+}
+
+const isCriuLock = (table: string): boolean => table.startsWith('CRIU-');
+
+const makerOf = ({ by }: Transaction): string => `${harmless(by.name) || 'a process'} (process ${by.pid})`;
+
+/** What a moment of the freeze tells, to see later whether it still is the same. */
+function remember({ namespace }: Target, { targets }: Operation, machine: Machine) {
+  const report = targets.find((one) => one.namespace && sameNamespace(one.namespace, namespace));
+  const record = readRecord(machine.stateDirectory, namespace);
+  return {
+    generation: record?.generation ?? 0,
+    keeper: record?.hold?.keeper ?? null,
+    untilMs: report?.lease ? monotonicMs() + report.lease.expiresInMs : null,
+  };
+}
+
+/** @returns how what stands differs from what was frozen; null when it does not */
+async function compare({ target, hasMissed, generation }: Watched, machine: Machine): Promise<string | null> {
+  const { name } = target;
+  const site = openSite(pinAgain(target.namespace), name, machine);
+  try {
+    const standing = readStanding(site);
+    if (!standing) return `${name}: no freeze stands in it any more`;
+    const record = readRecord(machine.stateDirectory, target.namespace);
+    const drift = await driftOf(site, standing, record);
+    if (drift) return `${name}: ${drift}`;
+    if (standing.lease.state === 'ended') return `${name}: its lease has ended meanwhile`;
+    if (record && record.phase !== 'frozen') return `${name}: another netfreeze has begun to change it`;
+    if (hasMissed && generationOf(site) !== generation) {
+      return `${name}: nftables was changed meanwhile, more often than could be followed`;
+    }
+    return null;
+  } catch (error) {
+    return `${name}: it could not be compared at the end: ${asFailure(error).message}`;
+  } finally {
+    site.close();
+  }
+}
