@@ -51,7 +51,7 @@ export default class CriuHook extends NetfreezeCommand {
     const { plan, template } = await planFrom(flags);
     const limit = parseDuration(flags.limit, '--limit');
     const stay = flags.stay === undefined ? null : parseDuration(flags.stay, '--stay');
-    const { CRTOOLS_SCRIPT_ACTION: action, CRTOOLS_INIT_PID: init, CRTOOLS_IMAGE_DIR: images } = process.env;
+    const action = process.env.CRTOOLS_SCRIPT_ACTION;
     if (action === undefined) {
       throw new Failure(
         'not-criu',
@@ -65,7 +65,7 @@ export default class CriuHook extends NetfreezeCommand {
     requirePrivileges('freeze a network namespace');
     const request = { plan, template, target: flags.target ?? null, stay };
     const { operations, notes } = await withinLimit(limit, shown(action), () =>
-      hook({ action, init, images, criu: findCaller() }, request, thisMachine()),
+      hook({ action, ...about(), criu: findCaller() }, request, thisMachine()),
     );
     if (flags.json) return print(resultJson({ action, notes, targets: operations.flatMap(({ targets }) => targets) }));
     for (const operation of operations) this.tell(operation);
@@ -79,3 +79,5 @@ export default class CriuHook extends NetfreezeCommand {
     }
   }
 }
+
+const about = () => ({ init: process.env.CRTOOLS_INIT_PID, images: process.env.CRTOOLS_IMAGE_DIR });
