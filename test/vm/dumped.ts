@@ -36,7 +36,7 @@ export async function startServer(lab: Lab): Promise<Dumped> {
   const started = ['python3', '-SB', program, JSON.stringify(settings)];
   // A session of its own, and nothing open that belongs to others.
   const child = spawn('nsenter', [`--net=${lab.file('box')}`, ...started], {
-    ...{ detached: true, stdio: 'ignore', env: { PATH: programPath } },
+    ...{ detached: true, stdio: 'ignore', env: { PATH: programPath, NETFREEZE_TEST_PATIENCE: `${patience}` } },
   });
   await once(child, 'spawn');
   const pid = child.pid as number;
