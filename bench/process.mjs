@@ -36,6 +36,7 @@ const steps = [
   { name: '`netfreeze verify`', ...netfreeze('verify', namespace) },
   { name: '`netfreeze renew`', ...netfreeze('renew', namespace, '--lease', '10m') },
   { isPreparation: true, ...off },
+  { name: '`netfreeze run -- true`', ...netfreeze('run', namespace, '--', 'true') },
 ];
 const measured = steps.filter((step) => !step.isPreparation);
 

@@ -66,7 +66,8 @@ export function prepareCommand(words: readonly string[]): Startable {
 export function startCommand({ words, program, setpriv }: Startable, environment: Record<string, string>): Command {
   // Loaded late: no other command starts a process.
   const { spawn } = require('node:child_process') as typeof import('node:child_process');
-  const guard = spawn('/bin/sh', [guardScript], {
+  const guard = spawn('/bin/sh', [guardScript, String(process.pid)], {
+    argv0: 'netfreeze-guard',
     cwd: '/',
     detached: true,
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },

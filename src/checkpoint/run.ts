@@ -1,10 +1,10 @@
 /** A command under a freeze: frozen and proven before it starts, proven again when it has ended, and thawed whatever happens. */
 import { freezeTargets } from '../freeze/freeze';
 import { keepStanding } from '../freeze/keep';
-import type { KickRequest } from '../freeze/kick';
 import type { Machine } from '../freeze/machine';
 import { forOperation, type Pinned, pinAll, releaseAll } from '../freeze/pinned';
 import { asFailure, type Operation, type TargetReport } from '../freeze/report';
+import type { KickRequest } from '../freeze/tcp/kick';
 import { thawTargets } from '../freeze/thaw';
 import { openVigil, type Vigil } from '../freeze/vigil';
 import type { FreezeRequest } from '../freeze/work';

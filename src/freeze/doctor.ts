@@ -12,8 +12,8 @@ import { defaultHoldLimit, type Plan } from '../ruleset/plan';
 import { defaultNumbers } from '../ruleset/queue-numbers';
 import { loadTemplate, render } from '../ruleset/template';
 import { type Machine, openSite } from './machine';
-import { rehearse } from './rehearse';
 import { asFailure } from './report';
+import { rehearse } from './steps/rehearse';
 
 /** One thing that was tried. */
 export interface Check {

@@ -4,15 +4,15 @@ import { type Namespace, sameNamespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
 import { isLocked } from '../record/lock';
 import { type FreezeRecord, listRecords, readRecord } from '../record/record';
-import { criuMarkNote } from './criu-mark';
-import { driftOf, foreignTable } from './drift';
 import { resolveAll } from './group';
-import { ledgersOf } from './ledgers';
+import { ledgersOf } from './held/ledgers';
 import { type Machine, openSite, type Site } from './machine';
 import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
 import { runNotes } from './runner';
-import { generationOf, isOurs, readStanding, type Standing } from './standing';
-import { timersOf } from './timers';
+import { criuMarkNote } from './state/criu-mark';
+import { driftOf, foreignTable } from './state/drift';
+import { generationOf, isOurs, readStanding, type Standing } from './state/standing';
+import { timersOf } from './tcp/timers';
 import { stateOf } from './work';
 
 /** What an inspection found: the report, and the verdict in words when it is not a proven freeze. */

@@ -6,11 +6,11 @@ import { type Asked, closedDevices } from '../ruleset/plan';
 import { defaultNumbers, type QueueNumbers } from '../ruleset/queue-numbers';
 import { render, type Template } from '../ruleset/template';
 import { checkName, resolve } from '../target/target';
+import { chooseQueues } from './held/queues';
 import { type Machine, openSite } from './machine';
-import { chooseQueues } from './queues';
 import { asFailure } from './report';
-import { findShortcuts, flowtablesPass } from './shortcuts';
-import { readStanding } from './standing';
+import { readStanding } from './state/standing';
+import { findShortcuts, flowtablesPass } from './steps/shortcuts';
 
 /**
  * Renders the ruleset for a target, or for none.

@@ -4,14 +4,14 @@ import { Exit, Failure } from '../platform/failure';
 import { readRecord, writeRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { type Duration, durationText, remaining } from '../ruleset/duration';
-import { driftOf, foreignTable } from './drift';
 import { type Attempt, type Opened, onEach, resolveAll } from './group';
-import { handOver } from './hold';
+import { handOver } from './held/hold';
+import { ledgersOf } from './held/ledgers';
 import { holdingSignals } from './interruption';
-import { ledgersOf } from './ledgers';
 import type { Machine } from './machine';
 import { emptyReport, type Operation, standingReport, type TargetReport } from './report';
-import { generationOf, hasLease, isOurs, leaseUntil, readBack, readStanding } from './standing';
+import { driftOf, foreignTable } from './state/drift';
+import { generationOf, hasLease, isOurs, leaseUntil, readBack, readStanding } from './state/standing';
 
 /**
  * Extends the leases of frozen targets; one that fails does not keep the others from being renewed.

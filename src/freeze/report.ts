@@ -6,7 +6,7 @@ import { Exit, Failure } from '../platform/failure';
 import { isErrno } from '../platform/libc';
 import type { FreezeRecord } from '../record/record';
 import type { Kicked } from '../tcp/kick';
-import type { Lease, Standing } from './standing';
+import type { Lease, Standing } from './state/standing';
 
 export type State = 'frozen' | 'thawed' | 'absent' | 'drifted' | 'failed';
 

@@ -13,17 +13,17 @@ import { isErrno, SystemError } from '../platform/libc';
 import { removeCriuNote } from '../record/criu-note';
 import { type FreezeRecord, readRecord, removeRecord, stateName, wordFile, writeRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
-import { driftOf, foreignTable } from './drift';
 import { type Attempt, type Opened, onEach, resolveAll } from './group';
+import { asThawing, ledgersOf } from './held/ledgers';
+import { isTooLate, keptByOthers, type Released, releaseAndRemove } from './held/release';
 import { holdingSignals } from './interruption';
-import { type KickRequest, planKick } from './kick';
-import { asThawing, ledgersOf } from './ledgers';
 import type { Machine } from './machine';
-import { isTooLate, keptByOthers, type Released, releaseAndRemove } from './release';
 import { asFailure, emptyReport, type Operation, standingReport, type TargetReport } from './report';
-import { noting, openSequel, type Sequel } from './sequel';
-import { isOurs, readStanding, type Standing } from './standing';
-import { releaseTimers, timersOf } from './timers';
+import { driftOf, foreignTable } from './state/drift';
+import { isOurs, readStanding, type Standing } from './state/standing';
+import { type KickRequest, planKick } from './tcp/kick';
+import { noting, openSequel, type Sequel } from './tcp/sequel';
+import { releaseTimers, timersOf } from './tcp/timers';
 
 /** How to thaw, and what the user asked for beside the thaw itself. */
 export interface ThawRequest {

@@ -10,12 +10,12 @@ import { harmless } from '../platform/text';
 import { monotonicMs, type Runner, readRecord } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import type { Target } from '../target/target';
-import { driftOf } from './drift';
 import { type Machine, openSite } from './machine';
 import { forOperation, type Pinned, pinAgain } from './pinned';
 import { renewTargets } from './renew';
 import { asFailure, type Operation } from './report';
-import { generationOf, readStanding } from './standing';
+import { driftOf } from './state/drift';
+import { generationOf, readStanding } from './state/standing';
 
 export interface Vigil {
   /** @returns why the freeze does not hold, or has not held for a moment, as far as is quickly seen; null */
@@ -58,6 +58,8 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
   }));
   const criu = new Set<string>();
   let broken: string | null = null;
+  /** While a change of our own is under way, what is seen waits until it is known to be ours. */
+  let isChanging = false;
 
   /** Looks at what has been told; changes of our own are let pass by. */
   function hear(own: (name: string) => number = () => 0): void {
@@ -81,13 +83,17 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
 
   return {
     objection() {
+      if (isChanging) return broken;
       hear();
       broken ??= stopped();
       return broken;
     },
     async renew() {
       hear();
-      const operation = await renewTargets(forOperation(targets), null, machine);
+      isChanging = true;
+      const operation = await renewTargets(forOperation(targets), null, machine).finally(() => {
+        isChanging = false;
+      });
       const renewed = operation.targets.filter(({ changed }) => changed).map(({ target }) => target);
       // Its elements are deleted and added in one transaction.
       hear((name) => (renewed.includes(name) ? 1 : 0));

@@ -11,8 +11,8 @@ import { defaultNumbers } from '../ruleset/queue-numbers';
 import type { Template } from '../ruleset/template';
 import type { Opened } from './group';
 import { emptyReport, reportedError, standingReport, type TargetReport, type Timings } from './report';
-import type { Before } from './rollback';
-import type { Standing } from './standing';
+import type { Standing } from './state/standing';
+import type { Before } from './steps/rollback';
 
 /** What the user asked for. */
 export interface FreezeRequest {

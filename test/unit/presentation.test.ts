@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { Operation, TargetReport } from '../../src/freeze/report';
 import { asFailure, emptyReport, reportedError, standingReport } from '../../src/freeze/report';
-import type { Standing } from '../../src/freeze/standing';
+import type { Standing } from '../../src/freeze/state/standing';
 import { Exit, Failure } from '../../src/platform/failure';
 import { SystemError } from '../../src/platform/libc';
 import { shown } from '../../src/platform/text';

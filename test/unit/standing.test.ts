@@ -1,7 +1,7 @@
 /** What stands under our name as the kernel shows it, and the way back from a freeze, on prepared answers of the kernel. */
 import type { Site } from '../../src/freeze/machine';
-import { rollBack } from '../../src/freeze/rollback';
-import { readStanding } from '../../src/freeze/standing';
+import { readStanding } from '../../src/freeze/state/standing';
+import { rollBack } from '../../src/freeze/steps/rollback';
 import { attribute, nested, stringAttribute } from '../../src/netlink/message';
 import { NftRefusal } from '../../src/nftables/engine';
 import { failureOf } from './failures';

@@ -8,13 +8,13 @@
  *            brought → sockets … network-unlock → pre-resume: thaw → tasks go on → post-resume: thaw, if that failed
  */
 import { statSync } from 'node:fs';
-import { criuMark } from '../../freeze/criu-mark';
 import { freeze } from '../../freeze/freeze';
 import { resolveAll } from '../../freeze/group';
 import type { Machine } from '../../freeze/machine';
-import { type Moment, momentOf } from '../../freeze/moment';
 import { renewTargets } from '../../freeze/renew';
 import type { Operation } from '../../freeze/report';
+import { criuMark } from '../../freeze/state/criu-mark';
+import { type Moment, momentOf } from '../../freeze/state/moment';
 import { thaw } from '../../freeze/thaw';
 import { Exit, Failure } from '../../platform/failure';
 import { shown } from '../../platform/text';

@@ -1,5 +1,5 @@
 /** What stands in a namespace under our name, as the kernel shows it; the record is not asked (law 2). */
-import { listTables } from '../nftables/engine';
+import { listTables } from '../../nftables/engine';
 import {
   type Count,
   counters,
@@ -9,14 +9,14 @@ import {
   ruleComments,
   type TimedElement,
   tablesNamed,
-} from '../nftables/kernel';
-import { queueRules } from '../nftables/queue-rules';
-import { Exit, Failure } from '../platform/failure';
-import { monotonicMs } from '../record/record';
-import { leaseSet, tableName } from '../ruleset/acceptance';
-import { canonical, type Expectation } from '../ruleset/canonical';
-import { type Mode, readFreezingComment } from '../ruleset/plan';
-import type { Site } from './machine';
+} from '../../nftables/kernel';
+import { queueRules } from '../../nftables/queue-rules';
+import { Exit, Failure } from '../../platform/failure';
+import { monotonicMs } from '../../record/record';
+import { leaseSet, tableName } from '../../ruleset/acceptance';
+import { canonical, type Expectation } from '../../ruleset/canonical';
+import { type Mode, readFreezingComment } from '../../ruleset/plan';
+import type { Site } from '../machine';
 
 /** Elements of one lease are set in one transaction but not in one tick: so close to the end, they count as ended. */
 const sameMomentMs = 50;

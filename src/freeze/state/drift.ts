@@ -1,14 +1,14 @@
 /** Drift: whether the kernel still shows what was frozen, by the record, or without one by what a whole freeze must have. */
-import { listTables } from '../nftables/engine';
-import { familiesOfTable, hooks } from '../nftables/kernel';
-import { Exit, Failure } from '../platform/failure';
-import { shown } from '../platform/text';
-import { type FreezeRecord, monotonicMs } from '../record/record';
-import { acceptRehearsal, tableName } from '../ruleset/acceptance';
-import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
-import { holdDrift } from './hold';
-import type { Site } from './machine';
-import { findShortcuts } from './shortcuts';
+import { listTables } from '../../nftables/engine';
+import { familiesOfTable, hooks } from '../../nftables/kernel';
+import { Exit, Failure } from '../../platform/failure';
+import { shown } from '../../platform/text';
+import { type FreezeRecord, monotonicMs } from '../../record/record';
+import { acceptRehearsal, tableName } from '../../ruleset/acceptance';
+import { differences, type Expectation, explainDifferences, leaseCovers } from '../../ruleset/canonical';
+import { holdDrift } from '../held/hold';
+import type { Site } from '../machine';
+import { findShortcuts } from '../steps/shortcuts';
 import { isOurs, readBack, type Standing } from './standing';
 
 /**

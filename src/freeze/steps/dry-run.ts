@@ -1,11 +1,11 @@
 /** A dry run: all but touching the target has been done; what is left is to say what would change. */
-import { lineDifferences } from '../ruleset/canonical';
-import { durationText } from '../ruleset/duration';
-import type { Plan } from '../ruleset/plan';
-import { emptyReport, standingReport, type TargetReport } from './report';
-import type { Standing } from './standing';
-import { timersOf } from './timers';
-import { type FreezeRequest, stateOf, type Work } from './work';
+import { lineDifferences } from '../../ruleset/canonical';
+import { durationText } from '../../ruleset/duration';
+import type { Plan } from '../../ruleset/plan';
+import { emptyReport, standingReport, type TargetReport } from '../report';
+import type { Standing } from '../state/standing';
+import { timersOf } from '../tcp/timers';
+import { type FreezeRequest, stateOf, type Work } from '../work';
 
 /** @returns what stands, and the lines that would go and come */
 export async function reportDryRun(target: Work, { holdTimers }: FreezeRequest): Promise<TargetReport> {

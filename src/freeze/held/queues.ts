@@ -1,14 +1,14 @@
 /** The queue numbers of a namespace: those that a freeze uses, and those that are free for one. */
-import { findHold } from '../hold/hold';
-import { findKeepers, type Keeper, numbersOf } from '../hold/keeper';
-import { readQueues } from '../hold/queue';
-import { queueRules } from '../nftables/queue-rules';
-import { Exit, Failure } from '../platform/failure';
-import { stateName } from '../record/record';
-import { tableName } from '../ruleset/acceptance';
-import { defaultNumbers, freeNumbers, type QueueNumbers } from '../ruleset/queue-numbers';
-import type { Site } from './machine';
-import type { Standing } from './standing';
+import { findHold } from '../../hold/hold';
+import { findKeepers, type Keeper, numbersOf } from '../../hold/keeper';
+import { readQueues } from '../../hold/queue';
+import { queueRules } from '../../nftables/queue-rules';
+import { Exit, Failure } from '../../platform/failure';
+import { stateName } from '../../record/record';
+import { tableName } from '../../ruleset/acceptance';
+import { defaultNumbers, freeNumbers, type QueueNumbers } from '../../ruleset/queue-numbers';
+import type { Site } from '../machine';
+import type { Standing } from '../state/standing';
 
 /**
  * @param known the keeper, where a record names it

@@ -3,15 +3,15 @@
  * has been put back: by the thaw, by the roll-back, by a freeze that does not hold timers, or by whichever of them comes
  * next after a crash.
  */
-import type { Namespace } from '../namespace/namespace';
-import { Exit, Failure } from '../platform/failure';
-import { type FreezeRecord, writeRecord } from '../record/record';
-import { spareConnecting } from '../tcp/connecting';
-import { recovery } from '../tcp/recovery';
-import { type HeldTimers, holdTimers, readHeldTimers, restoreTimers, timersBeside } from '../tcp/timers';
-import type { Machine } from './machine';
-import { asFailure } from './report';
-import type { Work } from './work';
+import type { Namespace } from '../../namespace/namespace';
+import { Exit, Failure } from '../../platform/failure';
+import { type FreezeRecord, writeRecord } from '../../record/record';
+import { spareConnecting } from '../../tcp/connecting';
+import { recovery } from '../../tcp/recovery';
+import { type HeldTimers, holdTimers, readHeldTimers, restoreTimers, timersBeside } from '../../tcp/timers';
+import type { Machine } from '../machine';
+import { asFailure } from '../report';
+import type { Work } from '../work';
 
 /** How long a thaw waits for connections to go on before their timers are put back, in milliseconds. */
 const patience = 1000;

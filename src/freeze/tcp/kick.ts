@@ -1,7 +1,7 @@
 /** The kick as a part of a thaw. It is a favour: whatever becomes of it is said, and never fails the thaw. */
-import type { Namespace } from '../namespace/namespace';
-import { type Kicked, type KickPlan, planKick as plan, kick as run } from '../tcp/kick';
-import { asFailure } from './report';
+import type { Namespace } from '../../namespace/namespace';
+import { type Kicked, type KickPlan, planKick as plan, kick as run } from '../../tcp/kick';
+import { asFailure } from '../report';
 
 /** Who is to be made to send at once after a thaw. */
 export interface KickRequest {

@@ -2,26 +2,26 @@
  * The rehearsal: the text is loaded into a scratch namespace and read back. What the kernel makes of it there is what
  * the target must show; a kernel without a needed feature, a bad template and an exhausted limit all show here.
  */
-import { bindQueues } from '../hold/queue';
-import { makeScratch, type Namespace } from '../namespace/namespace';
-import { makeStandIn } from '../netlink/route';
-import { commit } from '../nftables/batch';
-import { listTables, NftRefusal } from '../nftables/engine';
-import { NftJsonError } from '../nftables/json';
-import { elements, familiesOfTable, hooks } from '../nftables/kernel';
-import { queueRules } from '../nftables/queue-rules';
-import { type QueueSupport, queueSupport } from '../nftables/queue-support';
-import { NotReplayable, type Recording, takeDown, withQueues } from '../nftables/replay';
-import { Exit, Failure } from '../platform/failure';
-import { isErrno, SystemError } from '../platform/libc';
-import { acceptQueues, acceptRehearsal, leaseSet, tableName } from '../ruleset/acceptance';
-import type { Expectation } from '../ruleset/canonical';
-import type { Plan } from '../ruleset/plan';
-import { defaultNumbers } from '../ruleset/queue-numbers';
-import { withoutQueues } from '../ruleset/queue-text';
-import type { Template } from '../ruleset/template';
-import { type Machine, openSite, type Site } from './machine';
-import { readBack, readStanding } from './standing';
+import { bindQueues } from '../../hold/queue';
+import { makeScratch, type Namespace } from '../../namespace/namespace';
+import { makeStandIn } from '../../netlink/route';
+import { commit } from '../../nftables/batch';
+import { listTables, NftRefusal } from '../../nftables/engine';
+import { NftJsonError } from '../../nftables/json';
+import { elements, familiesOfTable, hooks } from '../../nftables/kernel';
+import { queueRules } from '../../nftables/queue-rules';
+import { type QueueSupport, queueSupport } from '../../nftables/queue-support';
+import { NotReplayable, type Recording, takeDown, withQueues } from '../../nftables/replay';
+import { Exit, Failure } from '../../platform/failure';
+import { isErrno, SystemError } from '../../platform/libc';
+import { acceptQueues, acceptRehearsal, leaseSet, tableName } from '../../ruleset/acceptance';
+import type { Expectation } from '../../ruleset/canonical';
+import type { Plan } from '../../ruleset/plan';
+import { defaultNumbers } from '../../ruleset/queue-numbers';
+import { withoutQueues } from '../../ruleset/queue-text';
+import type { Template } from '../../ruleset/template';
+import { type Machine, openSite, type Site } from '../machine';
+import { readBack, readStanding } from '../state/standing';
 
 /** What a rehearsal tells. */
 export interface Rehearsal {

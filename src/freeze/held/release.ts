@@ -1,19 +1,19 @@
 /** The thaw of a steal, in the order of law 4: while packets are held no hook is removed, or the kernel throws them away. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BothQueues, endKeepers, findHold, ownerOf, queuesOf } from '../hold/hold';
-import { endKeeper, findKeepers, forgetWord, leaseLeftOf } from '../hold/keeper';
-import type { Ledgers } from '../hold/ledger';
-import type { QueueSocket } from '../hold/queue';
-import { commit, flushSet } from '../nftables/batch';
-import type { Count } from '../nftables/kernel';
-import { type FreezeRecord, monotonicMs, stateName, wordFile } from '../record/record';
-import { leaseSet, tableName } from '../ruleset/acceptance';
-import type { QueueNumbers } from '../ruleset/queue-numbers';
+import { type BothQueues, endKeepers, findHold, ownerOf, queuesOf } from '../../hold/hold';
+import { endKeeper, findKeepers, forgetWord, leaseLeftOf } from '../../hold/keeper';
+import type { Ledgers } from '../../hold/ledger';
+import type { QueueSocket } from '../../hold/queue';
+import { commit, flushSet } from '../../nftables/batch';
+import type { Count } from '../../nftables/kernel';
+import { type FreezeRecord, monotonicMs, stateName, wordFile } from '../../record/record';
+import { leaseSet, tableName } from '../../ruleset/acceptance';
+import type { QueueNumbers } from '../../ruleset/queue-numbers';
+import type { Machine, Site } from '../machine';
+import { readStanding, type Standing } from '../state/standing';
 import { afterThaw, leftSoFar } from './ledgers';
-import type { Machine, Site } from './machine';
 import { numbersIn } from './queues';
 import { ourFamilies, removeTables } from './remove';
-import { readStanding, type Standing } from './standing';
 
 /** What a thaw tells of the packets: counted when none came any more. */
 export interface Released {

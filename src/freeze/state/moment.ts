@@ -1,11 +1,11 @@
 /** What a freeze is at one moment, so that it can be asked later whether it has held since. */
-import type { NamespaceId } from '../namespace/namespace';
-import { allChains } from '../nftables/kernel';
-import { readRecord } from '../record/record';
-import { resolve } from '../target/target';
+import type { NamespaceId } from '../../namespace/namespace';
+import { allChains } from '../../nftables/kernel';
+import { readRecord } from '../../record/record';
+import { resolve } from '../../target/target';
+import { type Machine, openSite } from '../machine';
+import { asFailure } from '../report';
 import { driftOf } from './drift';
-import { type Machine, openSite } from './machine';
-import { asFailure } from './report';
 import { generationOf, type Lease, readStanding } from './standing';
 
 export interface Moment {

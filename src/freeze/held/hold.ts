@@ -3,18 +3,18 @@
  * takes its socket over, so that what is held stays held.
  */
 
-import { endKeepers, findHold, ownerOf, queuesOf } from '../hold/hold';
-import { forgetWord, type Keeper, startKeeper } from '../hold/keeper';
-import { bindQueues, type QueueSocket } from '../hold/queue';
-import { Exit, Failure } from '../platform/failure';
-import { isErrno } from '../platform/libc';
-import { startOf } from '../platform/process';
-import { type FreezeRecord, type HoldRecord, monotonicMs, stateName, wordFile } from '../record/record';
-import type { Opened } from './group';
-import type { Machine, Site } from './machine';
+import { endKeepers, findHold, ownerOf, queuesOf } from '../../hold/hold';
+import { forgetWord, type Keeper, startKeeper } from '../../hold/keeper';
+import { bindQueues, type QueueSocket } from '../../hold/queue';
+import { Exit, Failure } from '../../platform/failure';
+import { isErrno } from '../../platform/libc';
+import { startOf } from '../../platform/process';
+import { type FreezeRecord, type HoldRecord, monotonicMs, stateName, wordFile } from '../../record/record';
+import type { Opened } from '../group';
+import type { Machine, Site } from '../machine';
+import { leaseUntil, type Standing } from '../state/standing';
+import type { Work } from '../work';
 import { numbersIn } from './queues';
-import { leaseUntil, type Standing } from './standing';
-import type { Work } from './work';
 
 /** Binds the queues, or takes over those of the freeze that stands, and starts the keeper. */
 export function hold(target: Work, { stateDirectory }: Machine): void {

@@ -2,14 +2,14 @@
  * What follows when the tables are gone: TCP is kicked, its timers are put back, the record is removed. Targets of one
  * thaw may talk to each other; so with several, all of this waits until the last of them is thawed.
  */
-import { type Namespace, pin, release, sameNamespace } from '../namespace/namespace';
-import { withLocks } from '../record/lock';
-import { type FreezeRecord, readRecord, removeRecord } from '../record/record';
-import type { Kicked, KickPlan } from '../tcp/kick';
-import type { Opened } from './group';
+import { type Namespace, pin, release, sameNamespace } from '../../namespace/namespace';
+import { withLocks } from '../../record/lock';
+import { type FreezeRecord, readRecord, removeRecord } from '../../record/record';
+import type { Kicked, KickPlan } from '../../tcp/kick';
+import type { Opened } from '../group';
+import type { Machine } from '../machine';
+import { asFailure, type Operation } from '../report';
 import { kick } from './kick';
-import type { Machine } from './machine';
-import { asFailure, type Operation } from './report';
 import { releaseAfterThaw, timersOf } from './timers';
 
 /** What follows the thaw of one target. */

@@ -1,13 +1,13 @@
 /** A freeze that failed: every target goes back to what stood before, and each says what became of it. */
-import { Failure } from '../platform/failure';
-import { type FreezeRecord, removeRecord, writeRecord } from '../record/record';
-import { undoHold } from './hold';
-import type { Machine } from './machine';
-import { asFailure } from './report';
+import { Failure } from '../../platform/failure';
+import { type FreezeRecord, removeRecord, writeRecord } from '../../record/record';
+import { undoHold } from '../held/hold';
+import type { Machine } from '../machine';
+import { asFailure } from '../report';
+import { readStanding } from '../state/standing';
+import { undoTimers } from '../tcp/timers';
+import type { Work } from '../work';
 import { rollBack } from './rollback';
-import { readStanding } from './standing';
-import { undoTimers } from './timers';
-import type { Work } from './work';
 
 /** Brings every target back to what stood before, the last one first, and says for each what became of it. */
 export async function undo(work: Work[], failure: Failure, machine: Machine): Promise<void> {

@@ -1,5 +1,5 @@
 /** The mark on the packets that CRIU itself sends into a namespace (soccr/soccr.h), and whether a freeze lets it pass. */
-import type { FreezeRecord } from '../record/record';
+import type { FreezeRecord } from '../../record/record';
 
 /** What libsoccr marks the end of a half-closed connection with, when it puts that connection's socket together again. */
 export const criuMark = 0xc114;

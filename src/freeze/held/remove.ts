@@ -1,8 +1,8 @@
 /** Taking our tables away. */
-import { NftRefusal } from '../nftables/engine';
-import { elements, familiesOfTable } from '../nftables/kernel';
-import { leaseSet, tableName } from '../ruleset/acceptance';
-import type { Site } from './machine';
+import { NftRefusal } from '../../nftables/engine';
+import { elements, familiesOfTable } from '../../nftables/kernel';
+import { leaseSet, tableName } from '../../ruleset/acceptance';
+import type { Site } from '../machine';
 
 /**
  * Deletes our tables, in one transaction, and verifies that they are gone. The kernel takes a table's hooks away one after

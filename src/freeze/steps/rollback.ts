@@ -1,16 +1,16 @@
 /** Going back to what stood before a freeze: nothing, or an earlier freeze until the end that it had; and proving that. */
 
-import type { QueueSocket } from '../hold/queue';
-import { commit } from '../nftables/batch';
-import { NftRefusal } from '../nftables/engine';
-import type { Recording } from '../nftables/replay';
-import { Exit, Failure } from '../platform/failure';
-import { leaseSet, tableName } from '../ruleset/acceptance';
-import { differences, type Expectation, explainDifferences } from '../ruleset/canonical';
-import { durationText, remaining } from '../ruleset/duration';
-import type { Machine, Site } from './machine';
-import { releaseAndRemove } from './release';
-import { type Lease, readBack, readStanding } from './standing';
+import type { QueueSocket } from '../../hold/queue';
+import { commit } from '../../nftables/batch';
+import { NftRefusal } from '../../nftables/engine';
+import type { Recording } from '../../nftables/replay';
+import { Exit, Failure } from '../../platform/failure';
+import { leaseSet, tableName } from '../../ruleset/acceptance';
+import { differences, type Expectation, explainDifferences } from '../../ruleset/canonical';
+import { durationText, remaining } from '../../ruleset/duration';
+import { releaseAndRemove } from '../held/release';
+import type { Machine, Site } from '../machine';
+import { type Lease, readBack, readStanding } from '../state/standing';
 
 /** Two readings of one lease may be that far apart: each takes its time, on a slow machine a long one. */
 const clockSlackMs = 500;

@@ -1,14 +1,14 @@
 /** The proof of a freeze: the kernel's own state, read back and compared with the rehearsal. */
-import { NftRefusal } from '../nftables/engine';
-import { NftJsonError } from '../nftables/json';
-import { Exit, Failure } from '../platform/failure';
-import { shown } from '../platform/text';
-import { differences, type Expectation, explainDifferences, leaseCovers } from '../ruleset/canonical';
-import { holdObjection } from './hold';
+import { NftRefusal } from '../../nftables/engine';
+import { NftJsonError } from '../../nftables/json';
+import { Exit, Failure } from '../../platform/failure';
+import { shown } from '../../platform/text';
+import { differences, type Expectation, explainDifferences, leaseCovers } from '../../ruleset/canonical';
+import { holdObjection } from '../held/hold';
+import { readBack, readStanding } from '../state/standing';
+import type { Work } from '../work';
 import { settleNeighbours } from './settle';
 import { findShortcuts } from './shortcuts';
-import { readBack, readStanding } from './standing';
-import type { Work } from './work';
 
 /**
  * The target's tables are read back and must be what the rehearsal showed; the lease must be in force, and the name must

@@ -3,13 +3,13 @@
  * that wait for a neighbour's address, and what stands in the devices' queues.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readQueues } from '../hold/queue';
-import { links, queueingDisciplines, removeNeighbour, unresolvedNeighbours } from '../netlink/route';
-import { Exit, Failure } from '../platform/failure';
-import { isErrno } from '../platform/libc';
-import { shown } from '../platform/text';
-import type { Mode, Plan } from '../ruleset/plan';
-import type { Site } from './machine';
+import { readQueues } from '../../hold/queue';
+import { links, queueingDisciplines, removeNeighbour, unresolvedNeighbours } from '../../netlink/route';
+import { Exit, Failure } from '../../platform/failure';
+import { isErrno } from '../../platform/libc';
+import { shown } from '../../platform/text';
+import type { Mode, Plan } from '../../ruleset/plan';
+import type { Site } from '../machine';
 
 /** How long queues may take to run empty, and how often they are looked at, in milliseconds. */
 const patience = 3000;

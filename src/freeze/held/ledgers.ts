@@ -1,13 +1,13 @@
 /** What became of a steal's packets: from the kernel's counts, the keeper's word, and the record of a thaw that died (law 7). */
-import { queuesOf } from '../hold/hold';
-import { readWord } from '../hold/keeper';
-import { type Ledger, type Ledgers, ledgerOf, releasedBy } from '../hold/ledger';
-import type { QueueState } from '../hold/queue';
-import { type FreezeRecord, type Left, wordFile } from '../record/record';
-import type { QueueNumbers } from '../ruleset/queue-numbers';
-import type { Machine, Site } from './machine';
+import { queuesOf } from '../../hold/hold';
+import { readWord } from '../../hold/keeper';
+import { type Ledger, type Ledgers, ledgerOf, releasedBy } from '../../hold/ledger';
+import type { QueueState } from '../../hold/queue';
+import { type FreezeRecord, type Left, wordFile } from '../../record/record';
+import type { QueueNumbers } from '../../ruleset/queue-numbers';
+import type { Machine, Site } from '../machine';
+import type { Standing } from '../state/standing';
 import { numbersIn } from './queues';
-import type { Standing } from './standing';
 
 /** How often the kernel's table is read before packets are called lost. */
 const readings = 5;

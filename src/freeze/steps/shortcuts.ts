@@ -2,14 +2,14 @@
  * The ways on which packets pass our chains by, looked for before a freeze: flowtables, which are closed at their
  * devices; tc redirects, nft's fwd and dup, tcx and XDP programs, which act before any hook that we could close.
  */
-import { inside } from '../namespace/namespace';
-import { filters, type Link, links, queueingDisciplines } from '../netlink/route';
-import { flowtables, forwardingRules } from '../nftables/kernel';
-import { Exit, Failure } from '../platform/failure';
-import { syscallBuffer } from '../platform/libc';
-import { shown } from '../platform/text';
-import { closingPriority } from '../ruleset/acceptance';
-import type { Site } from './machine';
+import { inside } from '../../namespace/namespace';
+import { filters, type Link, links, queueingDisciplines } from '../../netlink/route';
+import { flowtables, forwardingRules } from '../../nftables/kernel';
+import { Exit, Failure } from '../../platform/failure';
+import { syscallBuffer } from '../../platform/libc';
+import { shown } from '../../platform/text';
+import { closingPriority } from '../../ruleset/acceptance';
+import type { Site } from '../machine';
 
 /** linux/pkt_sched.h: TC_H_INGRESS is the handle of an ingress or clsact discipline; its filters hang on ffff:fff2. */
 const ingressDisciplines = ['ingress', 'clsact'];
