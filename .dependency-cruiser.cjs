@@ -21,7 +21,7 @@ const order = [
 const mayKnow = {
   commands: order,
   presentation: ['platform'],
-  checkpoint: ['freeze', 'record', 'platform'],
+  checkpoint: ['freeze', 'record', 'ruleset', 'platform'],
   units: ['platform'],
   freeze: ['record', 'target', 'hold', 'tcp', 'ruleset', 'nftables', 'netlink', 'namespace', 'platform'],
   record: ['namespace', 'platform'],

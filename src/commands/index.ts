@@ -1,4 +1,5 @@
 /** All commands by name; oclif finds them here (package.json, `oclif.commands`). */
+import CriuHook from './criu-hook';
 import Doctor from './doctor';
 import Off from './off';
 import On from './on';
@@ -10,6 +11,7 @@ import Units from './units';
 import Verify from './verify';
 
 export const COMMANDS = {
+  'criu-hook': CriuHook,
   doctor: Doctor,
   off: Off,
   on: On,

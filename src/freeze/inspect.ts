@@ -10,6 +10,7 @@ import { type Machine, openSite, type Site } from './machine';
 import { withOtherNames } from './names';
 import { asFailure, emptyReport, type Operation, reportedError, standingReport, type TargetReport } from './report';
 import { runNotes } from './runner';
+import { criuMarkNote } from './state/criu-mark';
 import { driftOf, foreignTable } from './state/drift';
 import { generationOf, isOurs, readStanding, type Standing } from './state/standing';
 import { timersOf } from './tcp/timers';
@@ -122,6 +123,7 @@ async function inspect(name: string, namespace: Namespace, machine: Machine): Pr
       ? await withTable(site, empty, standing, record, atWork)
       : withoutTable(empty, record, atWork);
     finding.report.notes.push(...timersNote(finding.report, record));
+    if (finding.report.state === 'frozen') finding.report.notes.push(...criuMarkNote(record));
     const held = standing && ledgersOf(site, standing, machine, record);
     return { ...finding, report: { ...finding.report, held } };
   } finally {

@@ -10,6 +10,7 @@ import { NftRefusal } from '../nftables/engine';
 import { familiesOfTable } from '../nftables/kernel';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno, SystemError } from '../platform/libc';
+import { removeCriuNote } from '../record/criu-note';
 import {
   type FreezeRecord,
   listRecords,
@@ -66,7 +67,7 @@ export async function thawUnit(
   const named = await resolveAll(names);
   // What is gone has taken its freeze with it.
   return thawTargets(
-    named.filter(({ failure }) => failure?.code !== 'no-such-target'),
+    named.filter(({ failure }) => !['no-such-target', 'not-running'].includes(failure?.code ?? '')),
     request,
     machine,
   );
@@ -95,6 +96,7 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
     if (endKeepers(stateName(site.namespace)) > 0) notes.push('a keeper without a freeze was ended');
     notes.push(...releaseTimers(site.namespace, timersOf(record)));
     notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
+    notes.push(...noting(() => removeCriuNote(machine.stateDirectory, site.namespace)));
     return { ...report, verified: true, notes };
   }
   if (!isOurs(standing, record)) throw foreignTable(name);
@@ -111,6 +113,7 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   if (released) notes.push(...heldNotes(released.held, request, isLate), ...interruptionNotes(record));
   const after = await sequel.follow(target, plan, record);
   notes.push(...after.notes);
+  notes.push(...noting(() => removeCriuNote(machine.stateDirectory, site.namespace)));
   return { ...before, lease: null, verified: true, changed: true, ...released, kicked: after.kicked, notes };
 }
 

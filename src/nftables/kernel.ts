@@ -89,6 +89,14 @@ export function tablesNamed(netfilter: NetlinkSocket, name: string): TableInFami
 export const familiesOfTable = (netfilter: NetlinkSocket, name: string): string[] =>
   tablesNamed(netfilter, name).map(({ family }) => family);
 
+/** @returns every chain of the namespace, base or not, with its table */
+export const allChains = (netfilter: NetlinkSocket): Array<{ family: string; table: string; chain: string }> =>
+  dump(netfilter, NFT_MSG.GETCHAIN).map(({ payload }) => ({
+    family: familyOf(payload),
+    table: textOf(find(payload, NFTA_CHAIN.TABLE, sizeofNfgenmsg)),
+    chain: textOf(find(payload, NFTA_CHAIN.NAME, sizeofNfgenmsg)),
+  }));
+
 /** @returns the base chains of the tables of that name, sorted by family and name */
 export function hooks(netfilter: NetlinkSocket, table: string): Hook[] {
   const found: Hook[] = [];

@@ -132,6 +132,8 @@ export const getsockname = call<[fd: number, address: Buffer, length: Buffer]>(
 export const syscallNumbers = call<[number: number, first: number, second: number, third: number]>(
   'long syscall(long number, long first, long second, long third)',
 );
+/** alarm(2): SIGALRM after so many seconds, which ends a process that does not handle it, whatever it is waiting for. */
+export const alarm = call<[seconds: number]>('unsigned int alarm(unsigned int seconds)');
 /** dup(2). */
 const dup = call<[fd: number]>('int dup(int fd)');
 /** dup2(2). */

@@ -33,7 +33,7 @@ describe('netfreeze(8)', () => {
       const own = forms.filter((form) => form.startsWith(`\n.Cm ${name}\n`));
       expect({ name, options: sorted(own.flatMap(longOptions)) }).toEqual({ name, options: all });
     }
-    const named = forms.flatMap((form) => /^\n\.Cm (\w+)/.exec(form)?.[1] ?? []);
+    const named = forms.flatMap((form) => /^\n\.Cm ([\w-]+)/.exec(form)?.[1] ?? []);
     expect(sorted(named)).toEqual(sorted([...Object.keys(COMMANDS), 'help']));
   });
 

@@ -3,7 +3,8 @@
 #
 #   build.sh FOLDER PACKAGES    PACKAGES: names of Debian packages, separated by commas
 #
-#   disk.img    Debian 12 with systemd, its own kernel's modules, CRIU, and this machine's node
+#   disk.img    Debian 12 with systemd, its own kernel's modules, CRIU, and this machine's node; beside them, in a tree of
+#               its own, the CRIU of Debian 13, which can be told not to lock the network (guest/criu-new starts it)
 #   vmlinux     Debian's kernel, decompressed
 #   initrd      what mounts the disk: guest/init
 #
@@ -43,6 +44,23 @@ install_debian() {
   # Nobody needs the initial RAM disk that Debian would make for its kernel.
   INITRD=No mmdebstrap --quiet --variant=minbase --format=directory --include="$packages" \
     --aptopt='Apt::Install-Recommends "false"' "${files[@]}" bookworm "$root" "${sources[@]}"
+}
+
+# Debian 13 is where Debian 12 is, under its own name.
+install_newer_criu() {
+  local tree=$root/opt/criu-new file newer=()
+  mkdir "$work/newer"
+  while read -r file; do
+    newer+=("$work/newer/${file##*/}")
+    sed 's/bookworm/trixie/g' "$file" >"${newer[-1]}"
+  done < <(debian_sources)
+  mmdebstrap --quiet --variant=extract --format=directory --include=criu \
+    --aptopt='Apt::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/*' trixie "$tree" "${newer[@]}" || {
+    echo "no CRIU of Debian 13 (trixie) could be had from where this machine's Debian 12 comes from" >&2
+    exit 1
+  }
+  rm -rf "$tree"/{dev,etc,tmp,var}
+  install "$guest/criu-new" "$root/usr/local/sbin/criu-new"
 }
 
 install_job() {
@@ -101,6 +119,7 @@ make_disk() {
 }
 
 install_debian
+install_newer_criu
 install_job
 unpack_kernel
 make_initrd

@@ -1,9 +1,12 @@
 """One end of a TCP connection that carries a known pattern both ways and checks every byte that comes.
 
 Argument: {"listen": [address, port]} or {"connect": [address, port]}, "everyMs", "chunk".
-Says {"ready"} (listening, or connected). Commands: {"do": "progress"} answers {"sent", "received", "wrong", "ended"};
-{"do": "pause"} stops sending; {"do": "close", "how": "fin"|"rst"} closes the socket."""
+"folder": commands come and answers go through files in it ("ask", "answer"), so that this process is tied to no other
+one, and CRIU can dump it. Says {"ready"} (listening, or connected). Commands: {"do": "progress"} answers {"sent",
+"received", "wrong", "ended"}; {"do": "pause"} stops sending; {"do": "close", "how": "fin"|"rst"} closes the socket."""
 import errno
+import json
+import os
 import selectors
 import socket
 import struct
@@ -76,12 +79,39 @@ class End:
         return {"sent": self.sent, "received": self.received, "wrong": self.wrong, "ended": self.ended}
 
 
+class Letters:
+    """What Lines and say() are, through files that nobody keeps open."""
+
+    ended = False
+
+    def __init__(self, folder):
+        self.ask = os.path.join(folder, "ask")
+        self.answer = os.path.join(folder, "answer")
+
+    def read(self):
+        try:
+            with open(self.ask) as file:
+                command = json.load(file)
+            os.unlink(self.ask)
+        except FileNotFoundError:
+            return []
+        return [command]
+
+    def say(self, answer):
+        with open(self.answer + ".new", "w") as file:
+            json.dump(answer, file)
+        os.rename(self.answer + ".new", self.answer)
+
+
 def main():
     settings = config()
     end = End(settings)
     waiting = selectors.DefaultSelector()
-    lines = Lines()
-    waiting.register(lines.fd, selectors.EVENT_READ, "lines")
+    letters = Letters(settings["folder"]) if "folder" in settings else None
+    lines = letters or Lines()
+    answer = letters.say if letters else say
+    if letters is None:
+        waiting.register(lines.fd, selectors.EVENT_READ, "lines")
     listener = None
     if "listen" in settings:
         address, port = settings["listen"]
@@ -91,7 +121,7 @@ def main():
     else:
         end.take(socket.create_connection(tuple(settings["connect"]), timeout=10))
         waiting.register(end.socket, selectors.EVENT_READ, "data")
-    say({"ready": True})
+    answer({"ready": True})
     while not lines.ended:
         for key, _ in waiting.select(timeout=end.every):
             if key.data == "listener":
@@ -104,7 +134,10 @@ def main():
                     waiting.unregister(end.socket)
             else:
                 for command in lines.read():
-                    obey(command, end, waiting)
+                    answer(obey(command, end, waiting))
+        if letters:
+            for command in letters.read():
+                answer(obey(command, end, waiting))
         end.write()
 
 
@@ -115,7 +148,7 @@ def obey(command, end, waiting):
         if end.ended is None:
             waiting.unregister(end.socket)
         end.close(command["how"])
-    say(end.progress())
+    return end.progress()
 
 
 main()

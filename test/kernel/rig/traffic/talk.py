@@ -1,11 +1,12 @@
 """How the traffic programs speak: one JSON object as the argument, JSON lines on standard input and output.
 
-Every program ends by itself: when standard input ends, when its work is done, or after LIFE seconds."""
+Every program ends by itself: when standard input ends, when its work is done, or after LIFE seconds, which are more where a test has more patience (wait.ts)."""
 import json
+import os
 import signal
 import sys
 
-LIFE = 300
+LIFE = int(300 * max(1, float(os.environ.get("NETFREEZE_TEST_PATIENCE", 1)) / 8))
 
 
 def config():
@@ -23,16 +24,12 @@ class Lines:
     """Whole lines from standard input without blocking, for programs that wait in a selector."""
 
     def __init__(self):
-        import os
-
         self.fd = sys.stdin.fileno()
         os.set_blocking(self.fd, False)
         self.rest = b""
         self.ended = False
 
     def read(self):
-        import os
-
         try:
             data = os.read(self.fd, 65536)
         except BlockingIOError:
