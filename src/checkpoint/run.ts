@@ -12,6 +12,7 @@ import type { Failure } from '../platform/failure';
 import { recordFile } from '../record/record';
 import { attend, type Course } from './attend';
 import { prepareCommand, type Startable, startCommand } from './command';
+import { lookAtCommand } from './criu/command';
 import { listeningForSignals, type Signals } from './signals';
 import { type CommandReport, type Judgement, judge, rollBackFailed, stayFailed } from './verdict';
 
@@ -39,17 +40,18 @@ export interface RunOutcome {
  * Runs a command under a freeze of its targets.
  * @param names the targets, as people write them
  * @param words the command: a program and its arguments
- * @param onFrozen is told when the freeze is proven, before the command starts
- * @throws Failure `no-program`, `no-setpriv` before anything is touched
+ * @param onFrozen is told when the freeze is proven, before the command starts, with what a person should know of it
+ * @throws Failure `no-program`, `no-setpriv`, `steal-beside-lock` before anything is touched
  */
 export async function runUnderFreeze(
   names: string[],
   words: readonly string[],
   request: RunRequest,
   machine: Machine,
-  onFrozen: (frozen: Operation) => void,
+  onFrozen: (frozen: Operation, notes: string[]) => void,
 ): Promise<RunOutcome> {
   const startable = prepareCommand(words);
+  const notes = lookAtCommand(words, request.freeze.plan.mode, { stays: request.stay !== null });
   const { targets, failed } = await pinAll(names);
   // The freeze says what is wrong with each name.
   if (failed) return onlyFrozen(await freezeTargets(failed, request.freeze, machine));
@@ -57,7 +59,7 @@ export async function runUnderFreeze(
     return await listeningForSignals(async (signals) => {
       const frozen = await freezeTargets(forOperation(targets), request.freeze, machine);
       if (frozen.failure || request.freeze.dryRun) return onlyFrozen(frozen);
-      onFrozen(frozen);
+      onFrozen(frozen, notes);
       const course = await underVigil(targets, frozen, startable, request, machine, signals);
       return finish(targets, frozen, judge(course, words), course, request, machine);
     });

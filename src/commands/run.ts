@@ -90,8 +90,8 @@ The command's standard output is its own; netfreeze says what it has to say on s
       timeoutMs: flags.timeout === undefined ? null : parseDuration(flags.timeout, '--timeout'),
     };
     requirePrivileges('freeze a network namespace');
-    const outcome = await runUnderFreeze(names, this.words, request, thisMachine(), (frozen) => {
-      if (!flags.json) tellStart(frozen);
+    const outcome = await runUnderFreeze(names, this.words, request, thisMachine(), (frozen, notes) => {
+      if (!flags.json) tellStart(frozen, notes);
     });
     if (flags.json) say(runJson(outcome));
     else tellEnd(outcome);

@@ -8,9 +8,10 @@ import { dryRunText, frozenText, keptText, thawedText } from './report';
 import { tellFailure, tellNote, tellReport } from './tell';
 
 /** Tells what is frozen, before the command starts. */
-export function tellStart({ targets }: Operation): void {
+export function tellStart({ targets }: Operation, notes: string[]): void {
   for (const report of targets) tellReport(report, frozenText(report), 'error');
   tellNotes(targets);
+  for (const note of notes) say(`netfreeze: ${harmless(note)}\n`);
 }
 
 /** Tells what came of it. */

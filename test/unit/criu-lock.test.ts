@@ -2,7 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Caller } from '../../src/checkpoint/criu/caller';
+import { lookAtCommand } from '../../src/checkpoint/criu/command';
 import { lockOfDump, lockOfImage } from '../../src/checkpoint/criu/own-lock';
+import { failureOf } from './failures';
 import { useScratchDirectory } from './scratch';
 
 const caller = (args: string[], startedBy = 'bash'): Caller => ({
@@ -65,5 +67,30 @@ describe("CRIU's own lock", () => {
   ])('is not known from an image that has %s', (_, bytes) => {
     if (bytes) writeFileSync(join(directory(), 'inventory.img'), Buffer.from([...Array(12).fill(0), ...bytes]));
     expect(lockOfImage(directory())).toEqual({ lock: null, where: 'nothing: the image could not be read' });
+  });
+});
+
+describe('a command that is CRIU', () => {
+  const look = (words: string[], mode = 'drop', stays = false) => lookAtCommand(words, mode, { stays });
+  const dump = ['/usr/sbin/criu', 'dump', '--tree', '1', '--no-default-config'];
+
+  test('in mode steal is refused unless it is told to put up no lock', async () => {
+    for (const words of [dump, [...dump, '--network-lock', 'nftables']]) {
+      const failure = await failureOf(() => look(words, 'steal'));
+      expect(failure).toMatchObject({ code: 'steal-beside-lock', exit: 2 });
+    }
+    expect(look([...dump, '--network-lock', 'skip', '-R'], 'steal')).toEqual([]);
+  });
+
+  test('is told of where its tasks end and the thaw would let the kernel reset their connections', () => {
+    expect(look(dump)).toEqual([expect.stringContaining('--stay-frozen')]);
+    expect(look(dump, 'drop', true)).toEqual([]);
+    for (const option of ['-R', '--leave-running', '--leave-run']) expect(look([...dump, option])).toEqual([]);
+  });
+
+  test('and nothing is said of what is none', () => {
+    expect(look(['sh', '-c', 'criu dump'], 'steal')).toEqual([]);
+    expect(look(['criu', 'restore'], 'steal')).toEqual([]);
+    expect(look(['criu-ns', 'dump'], 'steal')).toEqual([]);
   });
 });

@@ -115,7 +115,7 @@ describe('what a run says', () => {
       all += String(bytes);
       return Buffer.byteLength(String(bytes));
     });
-    tellStart(outcome.operation);
+    tellStart(outcome.operation, ['a\u001bnote']);
     tellEnd(outcome);
     write.mockRestore();
     expect(all).toContain('ended with status 3');

@@ -23,7 +23,7 @@ import type { Duration } from '../../ruleset/duration';
 import type { Asked } from '../../ruleset/plan';
 import { loadTemplate, type Template } from '../../ruleset/template';
 import type { Caller } from './caller';
-import { type FoundLock, lockOfDump, lockOfImage } from './own-lock';
+import { type FoundLock, leavesRunning, lockOfDump, lockOfImage, refuseStealBeside } from './own-lock';
 
 /** What CRIU says of itself. */
 export interface Call {
@@ -263,30 +263,9 @@ function sharesOurNamespace({ call }: Context): boolean {
   }
 }
 
-/** `-R`, also among other short options, and any beginning of --leave-running that no other option shares. */
-const leavesRunning = ({ args }: Caller): boolean =>
-  args.some((argument) => /^-R/.test(argument) || (argument.length > 9 && '--leave-running'.startsWith(argument)));
-
 function lockText({ lock, where }: FoundLock): string {
   if (lock === 'skip') return `CRIU puts no lock of its own beside it (${where})`;
   return `CRIU puts its own lock beside it: ${lock ?? 'which one is not said'} (${where})`;
-}
-
-/** Its unlock removes hooks, and the kernel throws away what is held when a hook goes (law 4). */
-function refuseStealBeside({ lock, where }: FoundLock, mode: string, target: string): void {
-  if (mode !== 'steal' || lock === 'skip') return;
-  const which = lock === null ? `a lock of its own (${where} names none)` : `its own lock, ${lock} (${where})`;
-  throw new Failure(
-    'steal-beside-lock',
-    Exit.usage,
-    `${target}: CRIU uses ${which}, whose end would throw away what mode steal holds`,
-    {
-      suggestions: [
-        'tell CRIU so: criu dump --network-lock skip, or network-lock skip in its configuration file (CRIU 3.19 and newer)',
-        'or use mode drop, which works beside any lock',
-      ],
-    },
-  );
 }
 
 const unannounced = (target: string) =>

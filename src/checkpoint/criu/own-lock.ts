@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Exit, Failure } from '../../platform/failure';
 import type { Caller } from './caller';
 
 /** `--network-lock` of criu(8); `skip` is known since 3.19. */
@@ -47,6 +48,30 @@ export function lockOfImage(directory: string): FoundLock {
     return { lock: null, where: 'nothing: the image could not be read' };
   }
 }
+
+/**
+ * Its unlock removes hooks, and the kernel throws away what is held when a hook goes (law 4).
+ * @throws Failure `steal-beside-lock`
+ */
+export function refuseStealBeside({ lock, where }: FoundLock, mode: string, target: string): void {
+  if (mode !== 'steal' || lock === 'skip') return;
+  const which = lock === null ? `a lock of its own (${where} names none)` : `its own lock, ${lock} (${where})`;
+  throw new Failure(
+    'steal-beside-lock',
+    Exit.usage,
+    `${target}: CRIU uses ${which}, whose end would throw away what mode steal holds`,
+    {
+      suggestions: [
+        'tell CRIU so: criu dump --network-lock skip, or network-lock skip in its configuration file (CRIU 3.19 and newer)',
+        'or use mode drop, which works beside any lock',
+      ],
+    },
+  );
+}
+
+/** `-R`, also among other short options, and any beginning of --leave-running that no other option shares. */
+export const leavesRunning = ({ args }: Pick<Caller, 'args'>): boolean =>
+  args.some((argument) => /^-R/.test(argument) || (argument.length > 9 && '--leave-running'.startsWith(argument)));
 
 /** The last one to be read, first. */
 function configFiles(args: string[], env: NodeJS.ProcessEnv): string[] {
