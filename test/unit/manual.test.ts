@@ -22,7 +22,19 @@ const commands = Object.entries(COMMANDS).map(([name, { flags, baseFlags }]) => 
   all: sorted([...Object.keys(flags), ...Object.keys(baseFlags)]),
 }));
 /** Options of other programs, in recipes. */
-const foreign = ['tcp-established', 'leave-running', 'checkpoint', 'net', 'name', 'namespace', 'cert', 'key', 'cacert'];
+const foreign = [
+  'tcp-established',
+  'leave-running',
+  'checkpoint',
+  'net',
+  'name',
+  'namespace',
+  'cert',
+  'key',
+  'cacert',
+  'external',
+  'inherit-fd',
+];
 /** What bin/netfreeze answers itself. */
 const general = ['help', 'version'];
 
