@@ -129,6 +129,13 @@ describeEngines('a checkpoint', (engine) => {
       await expectAsBefore();
     });
 
+    test('through `netfreeze run`, whose CRIU is killed: as if nothing had been', async () => {
+      const criu = criuWith({}, ...meddling('network-lock', 'kill -9 $PPID'));
+      const outcome = await dumpUnder([netfreezeProgram, 'run', lab.box, '--mode', mode, '--'], lab, server.pid, criu);
+      expect(outcome).toMatchObject({ exit: 137, stderr: expect.stringMatching(/was ended by SIGKILL/) });
+      await expectAsBefore();
+    });
+
     test('through `netfreeze run`: dumped, killed, restored, and no byte lost', async () => {
       const criu = criuWith({});
       const on = [lab.box, '--mode', mode, '--lease', `${30 * patience}s`];
