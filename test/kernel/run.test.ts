@@ -10,17 +10,17 @@ import { send } from './rig/packets';
 import { type RunEnd, startRun } from './rig/running';
 import { patience, sleep, until } from './rig/wait';
 
+/** Nothing of a freeze is left, and packets pass. */
+async function expectNothingLeft(lab: Lab, gauge: Gauge): Promise<void> {
+  expect(await gauge.open()).toEqual(gauge.all);
+  expect(await lab.nft('box', 'list ruleset')).toBe('');
+  expect(readdirSync(lab.stateDir).filter((name) => !name.startsWith('run-'))).toEqual([]);
+  const { namespace } = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
+  expect(keepersNamed(`net-${namespace.device}-${namespace.inode}`)).toEqual([]);
+}
+
 describeEngines('run', (engine) => {
   const makeLab = useLabs(engine);
-
-  /** Nothing of a freeze is left, and packets pass. */
-  async function expectNothingLeft(lab: Lab, gauge: Gauge): Promise<void> {
-    expect(await gauge.open()).toEqual(gauge.all);
-    expect(await lab.nft('box', 'list ruleset')).toBe('');
-    expect(readdirSync(lab.stateDir).filter((name) => !name.startsWith('run-'))).toEqual([]);
-    const { namespace } = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
-    expect(keepersNamed(`net-${namespace.device}-${namespace.inode}`)).toEqual([]);
-  }
 
   test.each(['drop', 'steal'])('(%s) the command runs in a proven freeze, and then traffic flows', async (mode) => {
     const lab = await makeLab();
@@ -51,18 +51,6 @@ describeEngines('run', (engine) => {
         `NETFREEZE_RECORD=${record}`,
       ]),
     );
-    await expectNothingLeft(lab, gauge);
-  });
-
-  test.each([
-    ['a status', 'exit 3', 3, /sh ended with status 3: the checkpoint failed/],
-    ['a signal', 'kill -KILL $$', 137, /sh was ended by SIGKILL/],
-  ])('a command that fails with %s: rolled back, and its status is the run’s', async (_, after, exit, message) => {
-    const lab = await makeLab();
-    const gauge = await openGauge(lab);
-    const end = await startRun(lab, engine, { options: ['--stay-frozen'], after }).finish();
-    expect(end).toMatchObject({ exit });
-    expect(end.stderr).toMatch(message);
     await expectNothingLeft(lab, gauge);
   });
 
@@ -119,6 +107,44 @@ describeEngines('run', (engine) => {
     const end = await startRun(lab, engine, { after }).finish();
     expect(end).toMatchObject({ exit: 10 });
     expect(end.stderr).toMatch(/did not hold to the end: .* its table was changed meanwhile/);
+    await expectNothingLeft(lab, gauge);
+  });
+
+  test('after success it stays frozen where that was asked for, without an end or for the lease', async () => {
+    const lab = await makeLab();
+    const gauge = await openGauge(lab);
+    const end = await startRun(lab, engine, { options: ['--stay-frozen', '--mode', 'steal'] }).finish();
+    expect(end).toMatchObject({ exit: 0 });
+    expect(end.stderr).toMatch(/stays frozen \(endless\)/);
+    expect(only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0))).toMatchObject({
+      state: 'frozen',
+      lease: null,
+      notes: [],
+    });
+    await send(lab, 'peer', [{ kind: 'udp', family: 4, from: address[4].peer, to: address[4].box, count: 10 }]);
+    expect(await gauge.open()).toEqual([]);
+    expect((await lab.thaw()).stdout).toMatch(/nothing lost/);
+
+    const again = await startRun(lab, engine, { options: ['--stay-frozen', '--lease', '10m'] }).finish();
+    expect(again.stderr).toMatch(/stays frozen \(thaws by itself in (10|9)/);
+    expectExit(await lab.netfreeze('verify', lab.box), 0);
+    await lab.thaw();
+    await expectNothingLeft(lab, gauge);
+  });
+});
+
+describeOneEngine('run, and what goes wrong', (engine) => {
+  const makeLab = useLabs(engine);
+
+  test.each([
+    ['a status', 'exit 3', 3, /sh ended with status 3: the checkpoint failed/],
+    ['a signal', 'kill -KILL $$', 137, /sh was ended by SIGKILL/],
+  ])('a command that fails with %s: rolled back, and its status is the run’s', async (_, after, exit, message) => {
+    const lab = await makeLab();
+    const gauge = await openGauge(lab);
+    const end = await startRun(lab, engine, { options: ['--stay-frozen'], after }).finish();
+    expect(end).toMatchObject({ exit });
+    expect(end.stderr).toMatch(message);
     await expectNothingLeft(lab, gauge);
   });
 
@@ -200,28 +226,6 @@ describeEngines('run', (engine) => {
     expect(end.stderr).toMatch(/the thaw failed too: .*a table named netfreeze that netfreeze did not make/);
     await lab.nft('box', 'delete table inet netfreeze');
     expectExit(await lab.netfreeze('off', lab.box), 0);
-  });
-
-  test('after success it stays frozen where that was asked for, without an end or for the lease', async () => {
-    const lab = await makeLab();
-    const gauge = await openGauge(lab);
-    const end = await startRun(lab, engine, { options: ['--stay-frozen', '--mode', 'steal'] }).finish();
-    expect(end).toMatchObject({ exit: 0 });
-    expect(end.stderr).toMatch(/stays frozen \(endless\)/);
-    expect(only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0))).toMatchObject({
-      state: 'frozen',
-      lease: null,
-      notes: [],
-    });
-    await send(lab, 'peer', [{ kind: 'udp', family: 4, from: address[4].peer, to: address[4].box, count: 10 }]);
-    expect(await gauge.open()).toEqual([]);
-    expect((await lab.thaw()).stdout).toMatch(/nothing lost/);
-
-    const again = await startRun(lab, engine, { options: ['--stay-frozen', '--lease', '10m'] }).finish();
-    expect(again.stderr).toMatch(/stays frozen \(thaws by itself in (10|9)/);
-    expectExit(await lab.netfreeze('verify', lab.box), 0);
-    await lab.thaw();
-    await expectNothingLeft(lab, gauge);
   });
 });
 
