@@ -230,7 +230,12 @@ while True: s.send(b'x'); time.sleep(0.01)`;
       ['fails', 'false', [], 'failed'],
       ['takes too long', 'sleep 1000', ['TimeoutStartSec=3'], 'failed'],
       ['is killed', 'sleep 1000', [], 'failed'],
-      ['takes all memory that it may', 'tail -c 300M /dev/zero', ['MemoryMax=30M', 'MemorySwapMax=0'], 'failed'],
+      [
+        'takes all memory that it may',
+        'dd if=/dev/zero of=/dev/null bs=300M count=1',
+        ['MemoryMax=30M', 'MemorySwapMax=0'],
+        'failed',
+      ],
     ])('finds it frozen, and it is thawed when that %s', async (how, command, settings, end) => {
       const { lab, gauge } = shared;
       const waiting = `touch ${begun}; while [ -e ${begun} ]; do sleep 0.1; done`;
