@@ -100,7 +100,7 @@ describeOneEngine('the units', (engine) => {
   test('fail with the reason in the journal and the status, and touch nothing', async () => {
     const lab = await makeLab();
     expect(await starting('nfz-nothing')).toBe('failed');
-    expect(await statusOf('nfz-nothing')).toMatch(/Status: "there is no network namespace named nfz-nothing"/);
+    expect(await statusOf('nfz-nothing')).toMatch(/Status: "there is no network namespace named nfz-nothing\b/);
     const [entry] = await journal('nfz-nothing', 'NETFREEZE_CODE=no-such-target');
     expect(entry).toMatchObject({ PRIORITY: '3', NETFREEZE_EXIT: '3', MESSAGE: expect.stringMatching(/no network/) });
 
