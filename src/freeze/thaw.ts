@@ -52,8 +52,8 @@ export const thawEverything = (request: ThawRequest, machine: Machine): Promise<
 /**
  * Thaws what this run of a systemd unit has frozen, by its records: whatever the names stand for by now, and no freeze of
  * anybody else.
- * @param names thawed by name where there is no record of the run, as long as there is something of that name; none where
- *   the freeze may have failed, so that what stands there is somebody else's
+ * @param names thawed by name only where the records of the run are lost, and where nobody's record is there either; none
+ *   where the freeze may have failed, so that what stands there is somebody else's
  * @param run INVOCATION_ID
  */
 export async function thawUnit(
@@ -64,14 +64,20 @@ export async function thawUnit(
 ): Promise<Operation> {
   const own = namespacesOf(run, machine);
   if (own.length > 0) return thawTargets(own, request, machine);
-  const named = await resolveAll(names);
-  // What is gone has taken its freeze with it.
-  return thawTargets(
-    named.filter(({ failure }) => !['no-such-target', 'not-running'].includes(failure?.code ?? '')),
-    request,
-    machine,
+  // A namespace that is gone has taken the run's freeze with it: what has its name now is not the run's.
+  if (listRecords(machine.stateDirectory).some(({ invocation }) => invocation === run)) return nothingDone;
+  const named = (await resolveAll(names)).filter(
+    ({ failure }) => !['no-such-target', 'not-running'].includes(failure?.code ?? ''),
   );
+  const lost = named.filter(({ target }) => {
+    const isOthers = target !== null && readRecord(machine.stateDirectory, target.namespace) !== null;
+    if (isOthers) release(target.namespace);
+    return !isOthers;
+  });
+  return thawTargets(lost, request, machine);
 }
+
+const nothingDone: Operation = { targets: [], failure: null };
 
 /**
  * The same for targets that are resolved; their namespaces are released at the end. A full or broken state directory must

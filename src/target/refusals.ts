@@ -13,7 +13,11 @@ export const engineFailed = (engine: string, why: string, cause?: unknown) =>
 /** @returns a failure for an engine that does not let us ask */
 export const engineForbids = (engine: string, why: string, cause?: unknown) =>
   new Failure('not-permitted', Exit.notPermitted, `${engine} could not be asked: ${why}`, {
-    suggestions: ['run it as root, for example with sudo'],
+    suggestions: [
+      process.geteuid?.() === 0
+        ? 'what started netfreeze lets it do less than the engine needs (a hardened unit, say): name the target by pid:N'
+        : 'run it as root, for example with sudo',
+    ],
     cause,
   });
 
