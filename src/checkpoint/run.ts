@@ -124,7 +124,10 @@ async function finish(
   let decisive = failure;
   if (failure === null && request.stay !== null) {
     const kept = await keepStanding(forOperation(targets), request.stay === 'same' ? null : 'endless', machine);
-    if (!kept.failure) return { operation: withTimings(kept, frozen), command: report, failure: null, notes: [] };
+    if (!kept.failure) {
+      const notes = targets.filter((target) => !target.stillThere()).map(endedText);
+      return { operation: withTimings(kept, frozen), command: report, failure: null, notes };
+    }
     decisive = stayFailed(kept.failure);
   }
   const thaw = { discard: false, kick: request.kick };
@@ -138,6 +141,9 @@ async function finish(
     notes: lost ? [lostToCriu(course.criuLocks)] : [],
   };
 }
+
+const endedText = ({ name }: Pinned[number]): string =>
+  `${name} has ended: where nothing else keeps its namespace, that is gone with it, and so is the freeze`;
 
 const lostToCriu = (tables: string[]): string =>
   `CRIU put up its own lock beside this freeze (${tables.join(', ')}): when that goes, the kernel throws away what is held; give criu --network-lock skip`;

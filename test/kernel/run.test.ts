@@ -340,6 +340,17 @@ describeOneEngine('run, and who ends it', (engine) => {
     expect(await first.finish()).toMatchObject({ exit: 0 });
   });
 
+  test('a target that ends with its command is said to be gone, where its namespace was to stay frozen', async () => {
+    const lab = await makeLab();
+    const pid = await lab.resident('box');
+    const options = ['run', `pid:${pid}`, '--stay-frozen', '--', 'kill', '-KILL', `${pid}`];
+    const outcome = expectExit(await lab.netfreeze(...(options as [string, ...string[]])), 0);
+    expect(outcome.stderr).toContain(`pid:${pid} has ended: where nothing else keeps its namespace`);
+    // Here a name keeps it.
+    expectExit(await lab.netfreeze('verify', lab.box), 0);
+    await lab.thaw();
+  });
+
   test('several targets are frozen together, and each has a line in the environment', async () => {
     const [lab, other] = [await makeLab(), await makeLab()];
     const gauges = [await openGauge(lab), await openGauge(other)];
