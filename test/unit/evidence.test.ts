@@ -47,3 +47,8 @@ describe('the control groups of a process', () => {
     expect(processes.groupsIn('')).toEqual([]);
   });
 });
+
+test('the parent of a process is told, and of none that has ended', () => {
+  expect(processes.parentOf(process.pid)).toBe(process.ppid);
+  expect(processes.parentOf(4_194_304)).toBeNull();
+});
