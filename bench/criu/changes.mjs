@@ -33,6 +33,18 @@ export function readWatch(watched) {
   };
 }
 
+/**
+ * @param at a moment in microseconds
+ * @returns how many ways were closed by then, and stayed so until the watch ended: a datagram that was only late is no lock
+ */
+export function closedBy(watched, at) {
+  const isClosed = (_, way) => {
+    const last = watched.changes.filter(([, , changed]) => changed === way).at(-1);
+    return last !== undefined && last[0] <= at && !last[3];
+  };
+  return watched.ways.filter(isClosed).length;
+}
+
 /** A try whose datagram was late looks like a moment in which its way was closed. */
 function longestClosed(own) {
   const periods = own.flatMap((from, index) => (from.open ? [] : [{ from, to: own[index + 1] }]));

@@ -1,7 +1,7 @@
 // What is left in a namespace when whoever locks it is killed (SIGKILL) in the middle of it.
-import { now, sleepUntil } from '../lab/clock.mjs';
+import { now, sleep, sleepUntil } from '../lab/clock.mjs';
 import { mustRun } from '../lab/programs.mjs';
-import { readWatch } from './changes.mjs';
+import { closedBy } from './changes.mjs';
 import { thaw } from './locks.mjs';
 import { makeRouterSite } from './router.mjs';
 
@@ -9,15 +9,23 @@ import { makeRouterSite } from './router.mjs';
 export const looks = [1, 35, 60];
 const turnsOfALook = 20;
 
+/** How often one kill is tried, until it comes where it should. */
+const attempts = 5;
+
+// Milliseconds: what a watch sees after a kill, to tell what is closed from what was late.
+const margin = 100;
+
 /**
  * Kills each lock's program, in sites of their own that stand until the last look.
  * @param locks those that work
  * @param spans microseconds for which each lock's program is at work, by key
  * @param kills `first`: how often as soon as one way is closed; `all`: as soon as all are; `spread`: how often in moments
  *   spread evenly over the program's work
- * @returns for each kill: `lock`, `when`, `killedAt` (microseconds after the start), whether all was `closedBefore`, whether
- *   the command of `netfreeze run` still ran at the first look (`commandRuns`); `looks`: for each, which ways were open and the
- *   `tables`; and `tablesAfterOff`, netfreeze's only
+ * @returns `discarded`, how many kills came when nothing was closed that should have been, and were done again; and `kills`,
+ *   for each: `lock`, `when`, `killedAt` (microseconds after the start), how many ways were `closed` by then, whether
+ *   the command of `netfreeze run` still ran at the first look (`commandRuns`); `looks`: for each, when it was due and when its
+ *   tries were over, in `seconds` and `after` the kill, which ways were open and the `tables`; and `tablesAfterOff`,
+ *   netfreeze's only
  */
 export async function killed(locks, spans, kills, where, say) {
   const plans = locks.flatMap((lock) => [
@@ -30,16 +38,16 @@ export async function killed(locks, spans, kills, where, say) {
     })),
   ]);
   const ends = [];
+  let discarded = 0;
   for (const [index, plan] of plans.entries()) {
     say(`kill ${index + 1} of ${plans.length}: ${plan.lock.name}`);
-    const site = await makeRouterSite(where);
     try {
-      const kill = await killOne(plan, site);
+      const struck = await strike(plan, where);
+      discarded += struck.discarded;
       // The looks are due while others are killed.
-      ends.push(follow(kill, site));
+      if (struck.kill !== null) ends.push(follow(struck.kill, struck.site));
     } catch (error) {
       ends.push(Promise.reject(error));
-      await site.remove();
       break;
     }
   }
@@ -47,7 +55,23 @@ export async function killed(locks, spans, kills, where, say) {
   const outcomes = await Promise.allSettled(ends);
   const failed = outcomes.find(({ status }) => status === 'rejected');
   if (failed) throw failed.reason;
-  return outcomes.map(({ value }) => value);
+  return { kills: outcomes.map(({ value }) => value), discarded };
+}
+
+/** Kills until it comes where it should; `kill` is null if it never did. */
+async function strike(plan, where) {
+  for (let discarded = 0; discarded < attempts; discarded += 1) {
+    const site = await makeRouterSite(where);
+    try {
+      const kill = await killOne(plan, site);
+      if (kill.isInPlace) return { kill, site, discarded };
+    } catch (error) {
+      await site.remove();
+      throw error;
+    }
+    await site.remove();
+  }
+  return { kill: null, discarded: attempts };
 }
 
 async function killOne({ lock, when, delay }, site) {
@@ -61,28 +85,31 @@ async function killOne({ lock, when, delay }, site) {
     }
   }
   await running.ended;
+  const ended = now();
+  await sleep(margin);
   const watched = await site.turns.ask({ do: 'end' });
-  const at = watched.killed ?? now();
+  const at = watched.killed ?? ended;
+  const closed = closedBy(watched, at);
   return {
     lock: lock.key,
     isOurs: lock.isOurs,
     when,
     at,
     killedAt: at - running.began,
-    closedBefore: readWatch(watched).closing !== null,
+    closed,
+    isInPlace: when === 'spread' || (watched.killed !== null && closed >= (when === 'all' ? watched.ways.length : 1)),
     isRunning: running.isRunning,
   };
 }
 
-async function follow({ isRunning, ...kill }, site) {
+async function follow({ isRunning, isInPlace: _, ...kill }, site) {
   try {
     const seen = [];
     let commandRuns = null;
     for (const seconds of looks) {
       await sleepUntil(kill.at + seconds * 1e6);
       commandRuns ??= isRunning?.() ?? null;
-      const after = (now() - kill.at) / 1e6;
-      seen.push({ after, ...(await look(site, seconds)) });
+      seen.push(await look(site, seconds, kill.at));
     }
     if (!kill.isOurs) return { ...kill, commandRuns, looks: seen };
     await thaw(site);
@@ -103,10 +130,11 @@ async function beginToKill(lock, site, when) {
   return running;
 }
 
-async function look(site, seconds) {
+async function look(site, seconds, since) {
   const { tried, passed } = await site.turns.ask({ do: 'probe', turns: turnsOfALook });
+  const after = (now() - since) / 1e6;
   const open = ['out4', 'in4', 'out6', 'in6'].filter((name) => passed[name] > 0);
-  return { seconds, open, tried, passed, tables: await tables(site) };
+  return { seconds, after, open, tried, passed, tables: await tables(site) };
 }
 
 /** @returns the names of the box's nftables tables, without the number in CRIU's; those of iptables are among them */

@@ -6,7 +6,7 @@
 // CRIU the program, or its path. A SLOW machine does less, and one thing after the other; QUICK is for trying it out.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { loadavg } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import { now } from '../lab/clock.mjs';
 import { sideBySide } from '../lab/side-by-side.mjs';
 import { makeSite } from '../lab/site.mjs';
@@ -51,10 +51,12 @@ const { available, refused } = await tryOut(locksOf(criu), where, say);
 const reading = {
   machine: machine(),
   each,
+  together,
   refused,
   available: available.map(({ key, name, isOurs, left }) => ({ key, name, isOurs, left })),
   moments: [],
   kills: [],
+  discarded: 0,
   resumes: [],
 };
 // Without CRIU there is nothing to compare.
@@ -91,7 +93,7 @@ async function measureKills() {
   spans[runLock.key] = spans.drop + commandSpan;
   // Mode steal makes its freeze as mode drop does.
   const wanted = [...available.filter(({ key }) => key !== 'steal'), runLock];
-  reading.kills = await killed(wanted, spans, kills, where, say);
+  Object.assign(reading, await killed(wanted, spans, kills, where, say));
 }
 
 async function measureResumes() {
@@ -137,6 +139,7 @@ function machine() {
     system,
     kernel: /^\d+\.\d+/.exec(said('uname', '-r'))[0],
     criu: criuVersion,
+    cores: availableParallelism(),
     load: loadavg()[0].toFixed(1),
     nft: said('nft', '--version').replace(/^nftables /, ''),
   };

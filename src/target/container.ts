@@ -35,7 +35,7 @@ interface Inspected {
 export function runningContainer(engine: string, inspected: unknown): Running & { state: State } {
   const { Id, Name, State, NetworkSettings } = (inspected ?? {}) as Inspected;
   const { Pid, Status, StartedAt } = State ?? {};
-  if (!isText(Id) || !isText(Name) || !isText(Status) || !Number.isInteger(Pid)) {
+  if (!isText(Id) || !isId(Id) || !isText(Name) || !isText(Status) || !Number.isInteger(Pid)) {
     throw engineFailed(engine, 'its answer is no container');
   }
   // Docker puts a slash before it.
@@ -46,10 +46,13 @@ export function runningContainer(engine: string, inspected: unknown): Running & 
   if (pid <= 0) throw notRunning(`${engine}:${name}`, Status, `${engine} start ${name}`);
   const sandbox = NetworkSettings?.SandboxKey;
   const evidence: Evidence = { cgroup: Id, sandbox: isText(sandbox) ? sandbox : '' };
-  return { name, pid, run: `${Id} ${isText(StartedAt) ? StartedAt : ''}`, evidence, state: State ?? {} };
+  return { name, pid, run: `${Id} ${isText(StartedAt) ? StartedAt : ''}`, evidence, notes: [], state: State ?? {} };
 }
 
 type State = NonNullable<Inspected['State']>;
+
+/** It is evidence, and so has to be a whole one: every path holds an empty one, and many a short one. */
+const isId = (text: string): boolean => /^[0-9a-f]{64}$/.test(text);
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 

@@ -16,6 +16,8 @@ export interface Lodging {
   name: string;
   namespace: Namespace;
   file: string;
+  /** What a person should know about where else what runs there is. */
+  notes: string[];
 }
 
 /**
@@ -35,7 +37,7 @@ export async function lodge(kind: EngineKind, name: string): Promise<Lodging | n
       const now = await kind.find(name);
       if (now?.pid === running.pid && now.run === running.run) {
         requireEvidence(kind, running, namespace);
-        return { name: `${kind.prefix}:${running.name}`, namespace, file };
+        return { name: `${kind.prefix}:${running.name}`, namespace, file, notes: running.notes };
       }
     } catch (error) {
       release(namespace);
@@ -76,12 +78,17 @@ function pinProcess(kind: EngineKind, { name }: Running, file: string): Namespac
 
 /** The daemon may be another machine's, reached through a socket: its process ids mean nothing here. */
 function requireEvidence(kind: EngineKind, { name, pid, evidence }: Running, namespace: Namespace): void {
-  if (evidence === null || controlGroups(pid).some((path) => path.includes(evidence.cgroup))) return;
+  if (evidence === null || controlGroups(pid).some((path) => holds(path, evidence.cgroup))) return;
   if (isNamespace(evidence.sandbox, namespace)) return;
   throw engineFailed(
     kind.engine,
     `process ${pid} of this machine is not ${shown(name)}: ${kind.engine} runs on another machine or in another process namespace`,
   );
+}
+
+/** Engines put something before and after an id in a control group's name, never another digit. */
+function holds(path: string, id: string): boolean {
+  return path.split('/').some((part) => part.split(/[^0-9a-f]/).includes(id));
 }
 
 function isNamespace(file: string, namespace: Namespace): boolean {

@@ -52,6 +52,8 @@ export interface Running {
   run: string;
   /** How to see that the process is a container's, and not one of another machine or of a later time; null: no need. */
   evidence: Evidence | null;
+  /** What a person should know about where else it is. */
+  notes: string[];
 }
 
 /** Either is enough. */

@@ -1,6 +1,7 @@
 /** An engine's own program: whether it is there, and one question to it. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { Exit, Failure } from '../platform/failure';
 import { engineFailed } from './refusals';
 
@@ -46,22 +47,51 @@ export interface Answer {
 export async function ask(program: string, options: string[], names: string[] = []): Promise<Answer> {
   // Late: most targets need no program, and execa takes longer to load than they do to resolve.
   const { execa } = await import('execa');
-  const result = await execa(program, names.length > 0 ? [...options, '--', ...names] : options, {
+  const running = execa(program, names.length > 0 ? [...options, '--', ...names] : options, {
     stdin: 'ignore',
-    timeout: patience,
     maxBuffer: largestAnswer,
     detached: true,
     reject: false,
     // The engine of this machine: a process id of another one means nothing here.
     env: { LC_ALL: 'C', CONTAINER_HOST: undefined, CONTAINER_CONNECTION: undefined },
   });
-  if (result.timedOut) throw engineFailed(program, `it has not ended after ${patience / 1000} s`);
+  const result = await inTime(running);
+  if (result === null) {
+    giveUp(running);
+    // One that can't even be killed is not waited for.
+    running.unref();
+    throw engineFailed(program, `it has not ended after ${patience / 1000} s`);
+  }
   if (result.isMaxBuffer) throw engineFailed(program, 'it answered more than netfreeze reads');
   if (result.exitCode === undefined) {
     if (result.code === 'ENOENT') throw notInstalled(program);
     throw engineFailed(program, result.originalMessage ?? result.shortMessage ?? 'it was killed', result);
   }
   return { exit: result.exitCode, stdout: result.stdout, stderr: result.stderr.trim() };
+}
+
+/** @returns null when it takes too long */
+async function inTime<T>(running: PromiseLike<T>): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), patience);
+  });
+  try {
+    return await Promise.race([running, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Kills what was started with all that it has started; what has left its session may keep the pipes, unread. */
+function giveUp({ pid, stdout, stderr }: { pid?: number | undefined; stdout: Readable; stderr: Readable }): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // All of it has ended.
+  }
+  stdout.destroy();
+  stderr.destroy();
 }
 
 /** @returns a failure for an engine whose program is not there */

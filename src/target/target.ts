@@ -60,14 +60,14 @@ export async function resolve(text: string): Promise<Target> {
 
 /** @returns a target that nobody has to be asked about */
 export function fileTarget(name: string, namespace: Namespace, file: string): Target {
-  const stillThere = () => isBehind({ name, namespace, file });
+  const stillThere = () => isBehind({ namespace, file });
   return { name, namespace, file, onHost: null, notes: [], stillThere, others: async () => [] };
 }
 
 const engineTarget = (kind: EngineKind, lodging: Lodging, notes: string[]): Target => ({
   ...lodging,
   onHost: kind.onHost,
-  notes,
+  notes: [...lodging.notes, ...notes],
   stillThere: () => isBehind(lodging),
   async others() {
     const [names = []] = await sharersOf([lodging.namespace]);
@@ -76,7 +76,7 @@ const engineTarget = (kind: EngineKind, lodging: Lodging, notes: string[]): Targ
 });
 
 /** An engine's process that is still in the namespace is what the name stands for, whatever has become of the name. */
-function isBehind({ file, namespace }: Lodging): boolean {
+function isBehind({ file, namespace }: Pick<Lodging, 'file' | 'namespace'>): boolean {
   try {
     const { dev, ino } = statSync(file);
     return sameNamespace(namespace, { device: dev, inode: ino });

@@ -3,7 +3,7 @@
  * processes a unit has and which namespaces they are in; systemd says only which control group is the unit's.
  */
 import { hostRole, type NamespaceId, sameNamespace } from '../namespace/namespace';
-import { controlGroups, namespaceOf, processes } from '../namespace/processes';
+import { controlGroups, namespaceOf, parentOf, processes } from '../namespace/processes';
 import { Exit, Failure } from '../platform/failure';
 import { shown } from '../platform/text';
 import type { EngineKind, Running } from './kind';
@@ -117,8 +117,8 @@ function toShown(block: string): Shown {
 }
 
 /**
- * The namespace of its own that a unit's processes are in. systemd-nspawn itself, or a wrapper, may stay in the host's:
- * so its main process comes first only where it is in another one.
+ * Where a unit's main process is, unless that is the host's namespace: systemd-nspawn itself, or a wrapper, stays there.
+ * Any user may make namespaces inside user namespaces of theirs (network_namespaces(7)): that must not hide the unit.
  */
 function runningUnit({ id, state, mainPid, group, invocation }: Shown): Running {
   const members = processesIn(group);
@@ -126,9 +126,37 @@ function runningUnit({ id, state, mainPid, group, invocation }: Shown): Running 
   const [first] = all;
   if (first === undefined) throw noProcess(id, state);
   const own = distinct(all.filter((pid) => !isOnHost(pid)));
-  if (own.length > 1) throw severalNamespaces(id, own);
-  const pid = own[0] ?? first;
-  return { name: id, pid, run: `${invocation} ${pid}`, evidence: null };
+  const hasOwn = first === mainPid && own[0] === mainPid;
+  const leader = hasOwn || own.length < 2 ? own[0] : leaderAmong(members, mainPid);
+  if (leader === undefined && own.length > 1) throw severalNamespaces(id, own);
+  const pid = leader ?? first;
+  const others = distinct(hasOwn ? all : [pid, ...own]).filter((other) => !sameAs(pid, other));
+  return { name: id, pid, run: `${invocation} ${pid}`, evidence: null, notes: elsewhere(others) };
+}
+
+/**
+ * What the main process has started, where all of that is in one namespace: a machine's first process. In a scope, which
+ * has no main process, what was started from outside it.
+ */
+function leaderAmong(members: number[], mainPid: number): number | undefined {
+  const isFirst = (parent: number | null) => (mainPid > 0 ? parent === mainPid : !members.includes(parent ?? 0));
+  const started = distinct(members.filter((pid) => !isOnHost(pid) && isFirst(parentOf(pid))));
+  return started.length === 1 ? started[0] : undefined;
+}
+
+function sameAs(pid: number, other: number): boolean {
+  const [one, another] = [namespaceOf(pid), namespaceOf(other)];
+  return one !== null && another !== null && sameNamespace(one, another);
+}
+
+/** How many are named; a user can make any number of them. */
+const named = 5;
+
+function elsewhere(pids: number[]): string[] {
+  if (pids.length === 0) return [];
+  const names = pids.slice(0, named).map((pid) => `pid:${pid}`);
+  if (pids.length > named) names.push(`${pids.length - named} more`);
+  return [`processes of it are in other namespaces too: ${listed(names, 'and')}`];
 }
 
 const processesIn = (group: string): number[] =>

@@ -167,6 +167,8 @@ describe('a docker that is not as it should be', () => {
     ['has a process of minus one', 3, /not running/, (_, to) => to.end(JSON.stringify(nameless('db', -1)))],
     ['has a process and a half', 5, /no container/, (_, to) => to.end(JSON.stringify(nameless('db', 1.5)))],
     ['has an impossible name', 5, /impossibly/, (_, to) => to.end(JSON.stringify(nameless('\u001b[2J', 1)))],
+    ['gives no id', 5, /no container/, (_, to) => to.end(JSON.stringify({ ...nameless('db', process.pid), Id: '' }))],
+    ['gives a part of one', 5, /no container/, (_, to) => to.end(JSON.stringify({ ...nameless('db', 1), Id: '0f3c' }))],
     ['hangs up', 5, /could not be asked/, ({ socket }) => socket.destroy()],
     ['says far too much', 5, /more than netfreeze reads/, (_, to) => to.end(Buffer.alloc(17 << 20, 32))],
   ])('%s: exit %i', async (_what, exit, said, listener) => {
@@ -176,7 +178,7 @@ describe('a docker that is not as it should be', () => {
     expect(failure.message).toMatch(said);
   });
 
-  const nameless = (Name: string, Pid: number) => ({ Id: '0f', Name, State: { Status: 'running', Pid } });
+  const nameless = (Name: string, Pid: number) => ({ Id: '0f'.repeat(32), Name, State: { Status: 'running', Pid } });
 
   test.each<[what: string, listener: RequestListener]>([
     ['does not answer', () => {}],

@@ -15,6 +15,8 @@ let booted = true;
 let groups: Record<number, string> = {};
 /** Process ids by inode of their namespace; 1 is the host's. */
 let namespaces: Record<number, number> = {};
+/** Parents by process id; the first process, unless told. */
+let parents: Record<number, number> = {};
 let said: Partial<{ exit: number; stdout: string; stderr: string }> = {};
 const asked: string[][] = [];
 
@@ -32,6 +34,7 @@ jest.doMock('../../src/target/program', () => ({ ask, isBooted: () => booted }))
 jest.doMock('../../src/namespace/processes', () => ({
   processes: () => Object.keys(groups).map(Number),
   controlGroups: (pid: number) => [groups[pid]],
+  parentOf: (pid: number) => parents[pid] ?? 1,
   namespaceOf: (pid: number) => (namespaces[pid] ? { device: 4, inode: namespaces[pid] } : null),
 }));
 jest.doMock('../../src/namespace/namespace', () => ({
@@ -47,6 +50,7 @@ beforeEach(() => {
   units = [];
   booted = true;
   said = {};
+  parents = {};
   asked.length = 0;
   groups = {
     1: '/init.scope',
@@ -61,7 +65,7 @@ const db: Unit = { Id: 'db.service', MainPID: 10, ControlGroup: '/system.slice/d
 
 test('a service is in the namespace of its main process', async () => {
   units = [db];
-  expect(await unit.find('db')).toEqual({ name: 'db.service', pid: 10, run: 'i1 10', evidence: null });
+  expect(await unit.find('db')).toEqual({ name: 'db.service', pid: 10, run: 'i1 10', evidence: null, notes: [] });
   expect(await unit.find('db.service')).toMatchObject({ pid: 10 });
   expect(asked[1]?.slice(-2)).toEqual(['--', 'db.service']);
 });
@@ -83,8 +87,59 @@ test('of which the main process is not in its control group, another one', async
   expect(await unit.find('db')).toMatchObject({ pid: 10 });
 });
 
-test('with processes in several namespaces: exit 3, with all of them', async () => {
+test('a process that has gone elsewhere does not hide where the main process is, and is named', async () => {
+  units = [{ ...db, MainPID: 11 }];
+  namespaces[10] = 8;
+  const notes = ['processes of it are in other namespaces too: pid:10'];
+  expect(await unit.find('db')).toMatchObject({ pid: 11, notes });
+  // On the host is elsewhere as well.
+  namespaces[10] = 1;
+  expect(await unit.find('db')).toMatchObject({ pid: 11, notes });
+});
+
+test('of many that have gone elsewhere the first are named', async () => {
   units = [db];
+  for (let pid = 20; pid < 120; pid += 1) {
+    groups[pid] = '/system.slice/db.service';
+    namespaces[pid] = 1000 + pid;
+  }
+  const named = 'pid:20, pid:21, pid:22, pid:23, pid:24 and 95 more';
+  expect(await unit.find('db')).toMatchObject({
+    pid: 10,
+    notes: [`processes of it are in other namespaces too: ${named}`],
+  });
+});
+
+describe('with a main process on the host and others in several namespaces', () => {
+  beforeEach(() => {
+    units = [db];
+    groups[13] = '/system.slice/db.service/payload';
+    Object.assign(namespaces, { 10: 1, 11: 7, 13: 8 });
+  });
+
+  test('the one that the main process has started leads, as of a machine of nspawn', async () => {
+    parents = { 11: 13, 13: 10 };
+    const notes = ['processes of it are in other namespaces too: pid:11'];
+    expect(await unit.find('db')).toMatchObject({ pid: 13, notes });
+  });
+
+  test('of which it has started several, or none: exit 3', async () => {
+    for (parents of [{ 11: 10, 13: 10 }, {}]) {
+      const failure = await failureOf(() => unit.find('db'));
+      expect(failure).toMatchObject({ code: 'ambiguous-target', suggestions: ['pid:11', 'pid:13'] });
+    }
+  });
+
+  test('a scope has no main process: what was started from outside it leads', async () => {
+    units = [{ ...db, MainPID: 0 }];
+    groups[10] = '/else';
+    parents = { 13: 10, 11: 13 };
+    expect(await unit.find('db')).toMatchObject({ pid: 13 });
+  });
+});
+
+test('with processes in several namespaces and no main process: exit 3, with all of them', async () => {
+  units = [{ ...db, MainPID: 0 }];
   namespaces[11] = 8;
   const failure = await failureOf(() => unit.find('db'));
   expect(failure).toMatchObject({ code: 'ambiguous-target', exit: 3, suggestions: ['pid:10', 'pid:11'] });

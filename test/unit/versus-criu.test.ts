@@ -1,5 +1,5 @@
 /** The pure parts of the bench that sets CRIU's lock beside a freeze: what a watch comes to, CRIU's log, the page. */
-import { readWatch } from '../../bench/criu/changes.mjs';
+import { closedBy, readWatch } from '../../bench/criu/changes.mjs';
 import { failureIn, lockIn } from '../../bench/criu/log.mjs';
 import { introduction, section } from '../../bench/criu/page.mjs';
 
@@ -55,6 +55,15 @@ describe('a watch', () => {
     expect(readWatch(watched([change(10, 0, false)])).closing).toBeNull();
   });
 
+  test('that tells what was closed at a kill: what was only late, or was closed afterwards, was not', () => {
+    const late = [change(5, 0, false), change(6, 0, true)];
+    expect(closedBy(watched(late), 10)).toBe(0);
+    expect(closedBy(watched([...late, change(10, 0, false)]), 10)).toBe(0);
+    expect(closedBy(watched([...late, change(10, 0, false)]), 20)).toBe(1);
+    expect(closedBy(watched([change(10, 0, false), change(14, 1, false)]), 22)).toBe(1);
+    expect(closedBy(watched([change(10, 0, false), change(14, 1, false)]), 29)).toBe(2);
+  });
+
   test('counts on the wire only what went out in between, and at that time', () => {
     const inFirst = [change(10, 1, false), change(14, 0, false), change(50, 0, true), change(50, 1, true)];
     const captured = [
@@ -99,7 +108,7 @@ describe("CRIU's log", () => {
 });
 
 describe('the section of the page', () => {
-  const machine = { system: 'Debian', kernel: '6.1', criu: '3.17.1', nft: 'v1', load: '0.5' };
+  const machine = { system: 'Debian', kernel: '6.1', criu: '3.17.1', nft: 'v1', cores: 2, load: '0.5' };
   const four = (number: number) => ({ out4: number, in4: number, out6: number, in6: number });
   const passed = { ...four(0), forwarded4: 9, forwarded6: 9, echo4: 0, echo6: 0, arp: 9, frames: 9 };
   const lock = (key: string, isOurs: boolean) => ({ key, name: `lock ${key}`, isOurs, left: { tried: 9, passed } });
@@ -132,9 +141,9 @@ describe('the section of the page', () => {
     looks: [1, 35].map((seconds, index) => look(seconds, open[index] ?? [])),
     ...(isOurs ? { tablesAfterOff: [] } : {}),
   });
-  const resume = (way: string, first: number | null) => ({
+  const resume = (way: string, first: number | null, seconds = 3) => ({
     way,
-    seconds: 3,
+    seconds,
     offTook: 200_000,
     offWentOn: 50_000,
     connections: ['out', 'in'].map((direction) => ({ direction, version: 4, first })),
@@ -143,6 +152,8 @@ describe('the section of the page', () => {
   const reading = {
     machine,
     each: 2,
+    together: true,
+    discarded: 0,
     refused: [{ key: 'iptables', name: 'lock iptables', isOurs: false, said: 'no such program' }],
     available: [lock('nftables', false), lock('drop', true)],
     moments: [moment('nftables', 4, 30_000), moment('drop', 0, 60_000)],
@@ -168,6 +179,51 @@ describe('the section of the page', () => {
     const better = written.slice(written.indexOf('Where CRIU is better'));
     expect(better).toContain('until all is closed: 30 ms against 60 ms');
     expect(better).not.toContain('first byte');
+  });
+
+  test('says so for each length, and against each of the rows that it beats', () => {
+    const ways = [...reading.ways, { key: 'plain', name: 'netfreeze drop, no kick' }];
+    const resumes = [
+      ...reading.resumes,
+      resume('plain', 900_000),
+      resume('nftables', 3_000_000, 10),
+      resume('kick', 3000, 10),
+      resume('plain', 9_000_000, 10),
+    ];
+    resumes[1] = { ...resume('kick', 400_000), offTook: 500_000 };
+    const page = section('A machine', { ...reading, ways, resumes }).join('\n');
+    const better = page.slice(page.indexOf('Where CRIU is better'));
+    expect(better).toContain(
+      '- first byte after 3 s, the namespace sends: 300 ms against 400 ms with netfreeze drop, 900 ms with netfreeze drop, no kick.',
+    );
+    expect(better).toContain(
+      '- first byte after 10 s, the namespace receives: 3.0 s against 9.0 s with netfreeze drop, no kick.',
+    );
+    expect(better).toContain(
+      '- from the call that opens to the opening, after 3 s: 150 ms against 450 ms with netfreeze drop.',
+    );
+    expect(better).not.toContain('the opening, after 10 s');
+    expect(better).toContain('- the whole command: 60 ms against 120 ms with lock drop.');
+    expect(better).not.toContain('first to last');
+  });
+
+  test('leaves looks out that came late, and tells how many came in time, and how many kills were done again', () => {
+    expect(written).toContain('4 of 4 looks came in time');
+    expect(written).not.toContain('done again');
+    const [theirs, ours] = [kill('nftables', false, [['in4'], ['in4']]), kill('drop', true, [[], all])];
+    theirs.looks[1] = { ...look(35, all), after: 40.5 };
+    const late = section('A machine', { ...reading, discarded: 3, kills: [theirs, ours] }).join('\n');
+    expect(late).toContain('3 of 4 looks came in time');
+    expect(late).toContain(
+      '| lock nftables, as soon as one way was closed | 1 | 1 half | no look in time | no look in time |',
+    );
+    expect(late).toContain('- 3 kills came before');
+  });
+
+  test('says whether all resume at once', () => {
+    expect(written).toContain('at the same time on the 2 cores of this machine');
+    const apart = section('A machine', { ...reading, together: false }).join('\n');
+    expect(apart).toContain('One way is opened after the other.');
   });
 
   test('says what could not be measured, and why', () => {

@@ -11,7 +11,8 @@ Argument: {"box", "peer", "far": namespace files, "addresses": {"box", "peer", "
 Says {"ready"}. All times are microseconds of CLOCK_MONOTONIC.
 {"do": "probe", "turns"}: tries all ways, the side doors of doors.py too; answers {"tried", "passed": {name: count}}.
 {"do": "begin", "kill"?: {"pid", "when": "first"|"all"}}: tries datagrams in and out in turn from now on; kills the process
-as soon as one way, or all of them, are closed.
+as soon as one way, or all of them, seem to be closed: what is late seems so too, and who asks sees by the changes that
+came after whether it was.
 {"do": "end"}: answers {"ways": names, "turns", "late", "changes": [[at, turn, way, open]], "captured": {name: [[turn, at]]},
 "uncaptured", "killed": at or null}: each change of a way's state in order, and which turns' datagrams were seen on the wire
 after the first change; `late` are those that came after the patience was over, `uncaptured` those that the capture had no
