@@ -26,8 +26,8 @@ export interface Course {
 
 /** How often the freeze is looked at, in milliseconds. */
 const lookMs = 250;
-/** How long a command that was told to end may take for it, in milliseconds, before it is killed. */
-const graceMs = 10_000;
+/** How long a command that was told to end may take for it, in milliseconds, before it is killed; where nothing freezes any more, less. */
+const graceMs = { frozen: 10_000, open: 1000 };
 
 /**
  * Waits for the command's end and proves that the freeze held until then.
@@ -47,12 +47,15 @@ export async function attend(
 
   const stop = (reason: Stop, signal: Signal) => {
     command.signal(signal);
-    if (stopped === null) timers.push(setTimeout(() => command.kill(), graceMs));
+    const isOpen = reason.why === 'not-held';
+    if (stopped === null || isOpen) {
+      timers.push(setTimeout(() => command.kill(), isOpen ? graceMs.open : graceMs.frozen));
+    }
     stopped ??= reason;
   };
   const look = () => {
     const objection = quickly(vigil);
-    if (objection !== null && stopped === null) stop({ why: 'not-held', objection }, 'SIGTERM');
+    if (objection !== null && stopped?.why !== 'not-held') stop({ why: 'not-held', objection }, 'SIGTERM');
   };
   const renew = async () => {
     const { failure } = await vigil.renew();
@@ -69,9 +72,11 @@ export async function attend(
   }
   if (leaseMs !== null) {
     const next = () => {
-      renewing ??= renew().finally(() => {
-        renewing = null;
-      });
+      renewing ??= renew()
+        .catch((error) => stop({ why: 'fault', failure: asFailure(error) }, 'SIGTERM'))
+        .finally(() => {
+          renewing = null;
+        });
     };
     timers.push(setInterval(next, leaseMs / 3));
   }

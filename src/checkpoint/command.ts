@@ -66,20 +66,9 @@ export function prepareCommand(words: readonly string[]): Startable {
 export function startCommand({ words, program, setpriv }: Startable, environment: Record<string, string>): Command {
   // Loaded late: no other command starts a process.
   const { spawn } = require('node:child_process') as typeof import('node:child_process');
-  const guard = spawn('/bin/sh', [guardScript, String(process.pid)], {
-    argv0: 'netfreeze-guard',
-    cwd: '/',
-    detached: true,
-    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
-    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-  });
-  const line = guard.stdio[3] as Writable;
-  for (const one of [guard, line]) one.on('error', () => {});
-  guard.unref();
-  (line as unknown as { unref(): void }).unref();
-
+  const guard = startGuard();
   // Without its guard it is not started.
-  if (guard.pid === undefined) throw notStarted(words, null);
+  if (guard === null) throw notStarted(words, null);
   const pact = ['--pdeathsig', 'KILL', '--', '/bin/sh', '-c', deathPact, String(process.pid)];
   const child = spawn(setpriv, [...pact, program, ...words.slice(1)], {
     detached: true,
@@ -87,7 +76,7 @@ export function startCommand({ words, program, setpriv }: Startable, environment
     env: { ...process.env, ...environment },
   });
   const session = child.pid;
-  if (session !== undefined) line.write(`${session}\n`);
+  if (session !== undefined) guard.watch(session);
   return {
     ended: new Promise((resolve, reject) => {
       child.once('exit', (status, signal) => resolve({ status, signal }));
@@ -99,7 +88,45 @@ export function startCommand({ words, program, setpriv }: Startable, environment
     kill() {
       if (session !== undefined) killSession(session);
     },
-    over: () => void line.end('over\n'),
+    over: () => guard.over(),
+  };
+}
+
+/** Starts a guard; one that is killed is followed by another. */
+function startGuard(): { watch(session: number): void; over(): void } | null {
+  const { spawn } = require('node:child_process') as typeof import('node:child_process');
+  let watched: number | null = null;
+  let isOver = false;
+  let line: Writable | null = null;
+  const start = (): boolean => {
+    const guard = spawn('/bin/sh', [guardScript, String(process.pid)], {
+      argv0: 'netfreeze-guard',
+      cwd: '/',
+      detached: true,
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    });
+    const pipe = guard.stdio[3] as Writable;
+    for (const one of [guard, pipe]) one.on('error', () => {});
+    guard.unref();
+    (pipe as unknown as { unref(): void }).unref();
+    guard.once('exit', () => {
+      if (!isOver) start();
+    });
+    line = pipe;
+    if (watched !== null) pipe.write(`${watched}\n`);
+    return guard.pid !== undefined;
+  };
+  if (!start()) return null;
+  return {
+    watch(session) {
+      watched = session;
+      line?.write(`${session}\n`);
+    },
+    over() {
+      isOver = true;
+      line?.end('over\n');
+    },
   };
 }
 

@@ -8,8 +8,8 @@ import type { KickRequest } from '../freeze/tcp/kick';
 import { thawTargets } from '../freeze/thaw';
 import { openVigil, type Vigil } from '../freeze/vigil';
 import type { FreezeRequest } from '../freeze/work';
-import type { Failure } from '../platform/failure';
-import { recordFile } from '../record/record';
+import { Exit, type Failure } from '../platform/failure';
+import { readRecord, recordFile } from '../record/record';
 import { attend, type Course } from './attend';
 import { prepareCommand, type Startable, startCommand } from './command';
 import { lookAtCommand } from './criu/command';
@@ -121,26 +121,49 @@ async function finish(
   request: RunRequest,
   machine: Machine,
 ): Promise<RunOutcome> {
-  let decisive = failure;
   if (failure === null && request.stay !== null) {
-    const kept = await keepStanding(forOperation(targets), request.stay === 'same' ? null : 'endless', machine);
+    const lease = request.stay === 'same' ? null : 'endless';
+    const kept = await patiently(async () => keepStanding(forOperation(targets), lease, machine));
     if (!kept.failure) {
       const notes = targets.filter((target) => !target.stillThere()).map(endedText);
       return { operation: withTimings(kept, frozen), command: report, failure: null, notes };
     }
-    decisive = stayFailed(kept.failure);
+    // A thaw would tell the peers of what was just saved that it is gone: the freeze is left, with its lease.
+    return { operation: withTimings(kept, frozen), command: report, failure: stayFailed(kept.failure), notes: [] };
   }
   const thaw = { discard: false, kick: request.kick };
-  const thawed = await thawTargets(forOperation(targets), thaw, machine);
-  if (thawed.failure) decisive = rollBackFailed(thawed.failure, decisive);
+  const own = targets.filter((target) => isOwn(target, machine));
+  const others = targets.filter((target) => !own.includes(target)).map(othersText);
+  const thawed = await patiently(async () => thawTargets(forOperation(own), thaw, machine));
+  const decisive = thawed.failure ? rollBackFailed(thawed.failure, failure) : failure;
   const lost = course.criuLocks.length > 0 && request.freeze.plan.mode === 'steal';
   return {
     operation: withTimings(thawed, frozen),
     command: report,
     failure: decisive,
-    notes: lost ? [lostToCriu(course.criuLocks)] : [],
+    notes: [...others, ...(lost ? [lostToCriu(course.criuLocks)] : [])],
   };
 }
+
+/** Another netfreeze may be at work on it just now, such as a `status` that does not end. */
+async function patiently(work: () => Promise<Operation>): Promise<Operation> {
+  for (let attempt = 1; ; attempt += 1) {
+    const operation = await work().catch((error) => ({ targets: [], failure: asFailure(error) }));
+    if (operation.failure?.exit !== Exit.busy || attempt === attempts) return operation;
+  }
+}
+
+/** Each waits two seconds for the lock. */
+const attempts = 5;
+
+/** Whether what stands there is the freeze of this run, and not one that somebody else has made meanwhile. */
+function isOwn({ namespace }: Pinned[number], { stateDirectory }: Machine): boolean {
+  const run = readRecord(stateDirectory, namespace)?.run;
+  return run === undefined || run?.pid === process.pid;
+}
+
+const othersText = ({ name }: Pinned[number]): string =>
+  `${name} was frozen by somebody else meanwhile, and stays so: netfreeze off ${name}`;
 
 const endedText = ({ name }: Pinned[number]): string =>
   `${name} has ended: where nothing else keeps its namespace, that is gone with it, and so is the freeze`;

@@ -15,7 +15,7 @@ import { forOperation, type Pinned, pinAgain } from './pinned';
 import { renewTargets } from './renew';
 import { asFailure, type Operation } from './report';
 import { driftOf } from './state/drift';
-import { generationOf, readStanding } from './state/standing';
+import { readStanding } from './state/standing';
 
 export interface Vigil {
   /** @returns why the freeze does not hold, or has not held for a moment, as far as is quickly seen; null */
@@ -36,10 +36,6 @@ export interface Vigil {
 interface Watched {
   target: Target;
   watch: Watch;
-  /** nf_tables' generation after the last change that is known of. */
-  generation: number;
-  /** Whether the kernel has told more than could be kept, so that only the generation can tell. */
-  hasMissed: boolean;
   keeper: Runner | null;
   /** When its lease ends, by monotonicMs(); null: it does not. */
   untilMs: number | null;
@@ -54,7 +50,6 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
     target,
     watch: watchTables(target.namespace),
     ...remember(target, frozen, machine),
-    hasMissed: false,
   }));
   const criu = new Set<string>();
   let broken: string | null = null;
@@ -65,24 +60,33 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
   function hear(own: (name: string) => number = () => 0): void {
     for (const one of watched) {
       const told = one.watch.transactions();
-      if (told === null) one.hasMissed = true;
+      // Each change is told, so what was not heard was one, and nobody knows of what.
+      if (told === null) broken ??= `${one.target.name}: nftables was changed more often than could be followed`;
       const ours = (told ?? []).filter(({ tables }) => tables.has(tableName));
       for (const table of (told ?? []).flatMap(({ tables }) => [...tables])) if (isCriuLock(table)) criu.add(table);
       const foreign = ours.filter(({ onlyElements }, at) => !onlyElements || at >= own(one.target.name));
+      const past = (told ?? []).find((one) => one.waysPast && !one.tables.has(tableName));
+      if (past) broken ??= `${one.target.name}: packets were given ways past the freeze meanwhile, by ${makerOf(past)}`;
       if (foreign[0]) broken ??= `${one.target.name}: its table was changed meanwhile, by ${makerOf(foreign[0])}`;
     }
   }
 
+  const lapsed = (): string | null => {
+    const ended = watched.find(({ untilMs }) => untilMs !== null && monotonicMs() > untilMs);
+    return ended ? `${ended.target.name}: its lease has ended meanwhile` : null;
+  };
+
   const stopped = (): string | null => {
-    for (const { target, keeper, untilMs } of watched) {
-      if (untilMs !== null && monotonicMs() > untilMs) return `${target.name}: its lease has ended meanwhile`;
+    for (const { target, keeper } of watched) {
       if (keeper && startOf(keeper.pid) !== keeper.start) return `${target.name}: its keeper has ended meanwhile`;
     }
-    return null;
+    return lapsed();
   };
 
   return {
     objection() {
+      // A renewal that hangs renews nothing.
+      if (isChanging) broken ??= lapsed();
       if (isChanging) return broken;
       hear();
       broken ??= stopped();
@@ -91,9 +95,12 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
     async renew() {
       hear();
       isChanging = true;
-      const operation = await renewTargets(forOperation(targets), null, machine).finally(() => {
+      let operation: Operation;
+      try {
+        operation = await renewTargets(forOperation(targets), null, machine);
+      } finally {
         isChanging = false;
-      });
+      }
       const renewed = operation.targets.filter(({ changed }) => changed).map(({ target }) => target);
       // Its elements are deleted and added in one transaction.
       hear((name) => (renewed.includes(name) ? 1 : 0));
@@ -103,6 +110,7 @@ export function openVigil(targets: Pinned, frozen: Operation, machine: Machine):
       return operation;
     },
     async prove() {
+      hear();
       for (const one of watched) broken ??= await compare(one, machine);
       hear();
       broken ??= stopped();
@@ -124,14 +132,13 @@ function remember({ namespace }: Target, { targets }: Operation, machine: Machin
   const report = targets.find((one) => one.namespace && sameNamespace(one.namespace, namespace));
   const record = readRecord(machine.stateDirectory, namespace);
   return {
-    generation: record?.generation ?? 0,
     keeper: record?.hold?.keeper ?? null,
     untilMs: report?.lease ? monotonicMs() + report.lease.expiresInMs : null,
   };
 }
 
 /** @returns how what stands differs from what was frozen; null when it does not */
-async function compare({ target, hasMissed, generation }: Watched, machine: Machine): Promise<string | null> {
+async function compare({ target }: Watched, machine: Machine): Promise<string | null> {
   const { name } = target;
   const site = openSite(pinAgain(target.namespace), name, machine);
   try {
@@ -142,9 +149,6 @@ async function compare({ target, hasMissed, generation }: Watched, machine: Mach
     if (drift) return `${name}: ${drift}`;
     if (standing.lease.state === 'ended') return `${name}: its lease has ended meanwhile`;
     if (record && record.phase !== 'frozen') return `${name}: another netfreeze has begun to change it`;
-    if (hasMissed && generationOf(site) !== generation) {
-      return `${name}: nftables was changed meanwhile, more often than could be followed`;
-    }
     return null;
   } catch (error) {
     return `${name}: it could not be compared at the end: ${asFailure(error).message}`;

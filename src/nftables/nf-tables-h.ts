@@ -23,7 +23,9 @@ export const NFT_MSG = {
   GETGEN: 16,
   NEWOBJ: 18,
   GETOBJ: 19,
+  NEWFLOWTABLE: 22,
   GETFLOWTABLE: 23,
+  DELFLOWTABLE: 24,
 } as const;
 export const NFTA_TABLE = { NAME: 1, FLAGS: 2, USE: 3, HANDLE: 4 } as const;
 export const NFTA_CHAIN = {

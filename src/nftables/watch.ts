@@ -5,6 +5,7 @@ import { listenTo } from '../netlink/news';
 import { NETLINK } from '../netlink/socket';
 import { isErrno } from '../platform/libc';
 import {
+  families,
   NFNL_SUBSYS_NFTABLES,
   NFNLGRP_NFTABLES,
   NFT_MSG,
@@ -19,6 +20,8 @@ export interface Transaction {
   tables: Set<string>;
   /** Whether it has done nothing but add and delete elements of sets. */
   onlyElements: boolean;
+  /** Whether it concerns what packets meet before the IP families' hooks: chains of devices, or flowtables. */
+  waysPast: boolean;
   /** Who made it: the process's name and id, as the machine's first process namespace counts. */
   by: { name: string; pid: number };
 }
@@ -68,6 +71,7 @@ export function takeApart(told: Message[]): { done: Transaction[]; rest: Message
     done.push({
       tables: new Set(rest.map((one) => textOf(find(one.payload, NFTA_OF_TABLE, sizeofNfgenmsg)))),
       onlyElements: rest.every((one) => elementKinds.includes(kindOf(one))),
+      waysPast: rest.some((one) => families[one.payload[0] ?? 0] === 'netdev' || flowtableKinds.includes(kindOf(one))),
       by: {
         name: textOf(find(payload, NFTA_GEN.PROC_NAME, sizeofNfgenmsg)),
         pid: uint32(find(payload, NFTA_GEN.PROC_PID, sizeofNfgenmsg)) ?? 0,
@@ -79,4 +83,5 @@ export function takeApart(told: Message[]): { done: Transaction[]; rest: Message
 }
 
 const kindOf = ({ type }: Message): number => type & 0xff;
+const flowtableKinds: number[] = [NFT_MSG.NEWFLOWTABLE, NFT_MSG.DELFLOWTABLE];
 const elementKinds: number[] = [NFT_MSG.NEWSETELEM, NFT_MSG.DELSETELEM];

@@ -162,7 +162,7 @@ describeEngines('while CRIU dumps', (engine) => {
     const criu = startCriu(lab, { init: await lab.resident('box') });
     expect(expectEnd(await criu.act('network-lock'), 0)).toMatch(/is frozen already \(drop\)/);
     expectEnd(await criu.act('post-dump'), 0);
-    expect(expectEnd(await criu.act('network-unlock'), 0)).toMatch(/was frozen before, and stays so/);
+    expect(expectEnd(await criu.act('network-unlock'), 0)).toMatch(/was frozen by somebody else, and stays so/);
     expect(await lab.nft('box', 'list ruleset')).toBe(before);
     expectExit(await inState(lab, 'verify', lab.box), 0);
   });

@@ -7,6 +7,7 @@ import { keeperOf, keepersNamed, untilGone, wordsOf } from './rig/keeper';
 import { address, type Lab, useLabs } from './rig/lab';
 import { expectExit, only, type Report } from './rig/netfreeze';
 import { send } from './rig/packets';
+import { processesNamed } from './rig/processes';
 import { type RunEnd, startRun } from './rig/running';
 import { patience, sleep, until } from './rig/wait';
 
@@ -178,6 +179,61 @@ describeOneEngine('run, and what goes wrong', (engine) => {
     expect(end.stderr).toMatch(/its own lock beside this freeze \(CRIU-77\)/);
   });
 
+  test('more changes than can be followed, of whatever table: 10', async () => {
+    const lab = await makeLab();
+    const gauge = await openGauge(lab);
+    const flood = join(lab.stateDir, 'run-flood.nft');
+    const address = (at: number) => `10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`;
+    const elements = Array.from({ length: 120_000 }, (_, at) => address(at)).join(', ');
+    writeFileSync(flood, `table inet noise { set s { type ipv4_addr; elements = { ${elements} }; }; }`);
+    const after = `nsenter --net=${lab.file('box')} sh -c 'nft -f ${flood} && nft delete table inet noise'`;
+    const end = await startRun(lab, engine, { after }).finish();
+    expect(end).toMatchObject({ exit: 10 });
+    expect(end.stderr).toContain('nftables was changed more often than could be followed');
+    await lab.nft('box', 'add table inet noise; delete table inet noise');
+    await expectNothingLeft(lab, gauge);
+  });
+
+  test('a way past the hooks that comes and goes: 10', async () => {
+    const lab = await makeLab();
+    const gauge = await openGauge(lab);
+    const way = 'table netdev x { chain c { type filter hook ingress device toPeer priority 0; accept; }; }';
+    const after = `nsenter --net=${lab.file('box')} sh -c 'nft "${way}" && nft delete table netdev x'`;
+    const end = await startRun(lab, engine, { after }).finish();
+    expect(end).toMatchObject({ exit: 10 });
+    expect(end.stderr).toContain('packets were given ways past the freeze meanwhile, by nft');
+    await lab.nft('box', 'add table netdev x; delete table netdev x');
+    await expectNothingLeft(lab, gauge);
+  });
+
+  test('what somebody else freezes meanwhile makes it fail, and stays frozen', async () => {
+    const lab = await makeLab();
+    const gauge = await openGauge(lab);
+    const run = startRun(lab, engine);
+    await run.started();
+    await lab.freeze('--reason', 'quarantine');
+    const end = await run.ended;
+    expect(end).toMatchObject({ exit: 10 });
+    expect(end.stderr).toContain('was frozen by somebody else meanwhile, and stays so');
+    expect(await gauge.open()).toEqual([]);
+    expectExit(await lab.netfreeze('verify', lab.box), 0);
+    await lab.thaw();
+  });
+
+  test('a fault in a renewal, and in the roll-back as well: 7, and the lease ends the freeze', async () => {
+    const lab = await makeLab();
+    const gauge = await openGauge(lab);
+    const run = startRun(lab, engine, { options: ['--lease', `${3 * patience}s`] });
+    await run.started();
+    // No file can be opened any more.
+    await lab.run('box', 'prlimit', '--pid', `${run.pid}`, '--nofile=4');
+    const end = await run.ended;
+    expect(end).toMatchObject({ exit: 7 });
+    expect(end.stderr).toMatch(/EMFILE[^]*and the thaw failed too: [^]*EMFILE/);
+    await until('the lease ends', 4000, async () => (await gauge.open()).length === gauge.all.length);
+    expectExit(await lab.netfreeze('off', lab.box), 0);
+  });
+
   test('thawed by somebody else meanwhile: 10', async () => {
     const lab = await makeLab();
     const gauge = await openGauge(lab);
@@ -293,6 +349,9 @@ describeOneEngine('run, and who ends it', (engine) => {
     const run = startRun(lab, engine, { options: ['--lease', `${2 * patience}s`], before });
     const command = await run.started();
     const orphan = Number(readFileSync(child, 'utf8'));
+    // A guard that is killed is followed by another.
+    for (const guard of processesNamed('netfreeze-guard', String(run.pid))) process.kill(guard, 'SIGKILL');
+    await until('another guard', 2000, async () => processesNamed('netfreeze-guard', String(run.pid)).length === 1);
     process.kill(run.pid, 'SIGKILL');
     expect(await run.ended).toMatchObject({ signal: 'SIGKILL' });
     await untilGone(command, 1000);

@@ -75,7 +75,7 @@ describe('a command that is CRIU', () => {
   const dump = ['/usr/sbin/criu', 'dump', '--tree', '1', '--no-default-config'];
 
   test('in mode steal is refused unless it is told to put up no lock', async () => {
-    for (const words of [dump, [...dump, '--network-lock', 'nftables']]) {
+    for (const words of [dump, ['nice', '-n', '5', ...dump], [...dump, '--network-lock', 'nftables']]) {
       const failure = await failureOf(() => look(words, 'steal'));
       expect(failure).toMatchObject({ code: 'steal-beside-lock', exit: 2 });
     }

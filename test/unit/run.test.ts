@@ -150,7 +150,7 @@ describe('what the kernel tells of nf_tables', () => {
     const begun = takeApart([change]);
     expect(begun).toEqual({ done: [], rest: [change] });
     expect(takeApart([...begun.rest, generation])).toEqual({
-      done: [{ tables: new Set(['foo']), onlyElements: false, by: { name: 'nft', pid: 32084 } }],
+      done: [{ tables: new Set(['foo']), onlyElements: false, waysPast: false, by: { name: 'nft', pid: 32084 } }],
       rest: [],
     });
   });
@@ -160,6 +160,16 @@ describe('what the kernel tells of nf_tables', () => {
     const element = { ...change, type: (10 << 8) | 12 };
     const other = { ...change, type: (1 << 8) | 0 };
     const { done } = takeApart([other, element, generation]);
-    expect(done).toMatchObject([{ tables: new Set(['foo']), onlyElements: true }]);
+    expect(done).toMatchObject([{ tables: new Set(['foo']), onlyElements: true, waysPast: false }]);
+  });
+
+  test('so are those of what packets meet before the hooks of the IP families', () => {
+    const [change, generation] = told() as [Message, Message];
+    const netdev = { ...change, payload: Buffer.from(change.payload) };
+    netdev.payload[0] = 5;
+    const flowtable = { ...change, type: (10 << 8) | 22 };
+    for (const one of [netdev, flowtable]) {
+      expect(takeApart([one, generation]).done).toMatchObject([{ waysPast: true }]);
+    }
   });
 });

@@ -8,9 +8,11 @@ import { leavesRunning, lockOfDump, refuseStealBeside } from './own-lock';
  * @throws Failure `steal-beside-lock` where CRIU's own lock would throw away what the freeze holds
  */
 export function lookAtCommand(words: readonly string[], mode: string, { stays }: { stays: boolean }): string[] {
-  const [name = '', ...args] = words;
-  if (basename(name) !== 'criu' || !args.includes('dump')) return [];
-  const criu = { pid: 0, start: null, args: [name, ...args], startedBy: '' };
+  // What starts another program may stand in front: env, nice, a loader.
+  const at = words.slice(0, 5).findIndex((word) => basename(word) === 'criu');
+  const args = words.slice(at);
+  if (at < 0 || !args.includes('dump') || args.includes('restore')) return [];
+  const criu = { pid: 0, start: null, args, startedBy: '' };
   refuseStealBeside(lockOfDump(criu), mode, 'the command');
   if (stays || leavesRunning(criu)) return [];
   return [

@@ -113,7 +113,10 @@ async function postDump(context: Context): Promise<void> {
       `CRIU's own lock stands beside it (${now.criuLocks.join(', ')}): nftables has been changed by that, and by what else is not known`,
     );
   }
-  context.notes.push('the freeze has held to the end of the dump');
+  const isCertain = note.generation === now.generation || renewedByRun(now);
+  context.notes.push(
+    isCertain ? 'the freeze has held to the end of the dump' : 'the freeze stands as it did when the dump began',
+  );
   if (!note.own || leavesRunning(call.criu)) return;
   // Nobody knows when the restore will come. Without sockets and without a freeze the kernel would reset every connection.
   report(context, await renewTargets(await resolveAll([now.target]), request.stay ?? 'endless', machine));
@@ -197,8 +200,9 @@ const howToThaw = { discard: false, kick: { sockets: true, peers: false } };
 
 async function end(context: Context, now: Moment, note: CriuNote): Promise<void> {
   const { machine, notes } = context;
-  if (note.own) report(context, await thaw([now.target], howToThaw, machine));
-  else notes.push(`${now.target} was frozen before, and stays so: netfreeze off ${now.target}`);
+  if (note.own && (now.freeze === null || isOwn(context, now)))
+    report(context, await thaw([now.target], howToThaw, machine));
+  else notes.push(`${now.target} was frozen by somebody else, and stays so: netfreeze off ${now.target}`);
   removeCriuNote(machine.stateDirectory, now.namespace);
 }
 
