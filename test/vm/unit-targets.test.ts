@@ -44,7 +44,7 @@ describeEngines('a unit of systemd', (engine) => {
     expect(frozen.notes).toEqual(['it shares its namespace with unit:nfz-guest.service: frozen too']);
     expect(await tables(pid)).toContain('inet netfreeze');
     const { stdout } = expectExit(await lab.netfreeze('status'), 0);
-    expect(stdout).toMatch(/^unit:nfz-own.service {2}frozen, verified\n {2}also +unit:nfz-guest.service\n/);
+    expect(stdout).toMatch(/^unit:nfz-own.service {2}frozen, verified\n {2}also +unit:nfz-guest.service$/m);
     expectExit(await lab.netfreeze('off', 'unit:nfz-guest'), 0);
     expect(await tables(pid)).toBe('');
   });
