@@ -43,24 +43,27 @@ export async function attend(
   const began = performance.now();
   const timers: NodeJS.Timeout[] = [];
   let stopped: Stop | null = null;
+  /** Whether it was told once that nothing freezes any more. */
+  let isOpen = false;
   let renewing: Promise<void> | null = null;
 
   const stop = (reason: Stop, signal: Signal) => {
     command.signal(signal);
-    const isOpen = reason.why === 'not-held';
-    if (stopped === null || isOpen) {
-      timers.push(setTimeout(() => command.kill(), isOpen ? graceMs.open : graceMs.frozen));
+    const opens = reason.why === 'not-held';
+    if (stopped === null || opens) {
+      timers.push(setTimeout(() => command.kill(), opens ? graceMs.open : graceMs.frozen));
     }
+    isOpen ||= opens;
     stopped ??= reason;
   };
   const look = () => {
     const objection = quickly(vigil);
-    if (objection !== null && stopped?.why !== 'not-held') stop({ why: 'not-held', objection }, 'SIGTERM');
+    if (objection !== null && !isOpen) stop({ why: 'not-held', objection }, 'SIGTERM');
   };
   const renew = async () => {
     const { failure } = await vigil.renew();
     // Another netfreeze at work, say: it is tried again, and the lease's end is seen by the look.
-    if (failure && [Exit.drift, Exit.notFrozen].includes(failure.exit as 10 | 11)) {
+    if (failure && !isOpen && [Exit.drift, Exit.notFrozen].includes(failure.exit as 10 | 11)) {
       stop({ why: 'not-held', objection: failure.message }, 'SIGTERM');
     }
   };

@@ -174,5 +174,8 @@ const lostToCriu = (tables: string[]): string =>
 /** How long the freeze took stays in the report. */
 const withTimings = (operation: Operation, frozen: Operation): Operation => ({
   ...operation,
-  targets: operation.targets.map((report, at) => ({ ...report, timings: frozen.targets[at]?.timings ?? null })),
+  targets: operation.targets.map((report) => ({
+    ...report,
+    timings: frozen.targets.find(({ target }) => target === report.target)?.timings ?? null,
+  })),
 });

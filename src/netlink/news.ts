@@ -2,13 +2,12 @@
 import { closeSync } from 'node:fs';
 import { bind, isErrno, recv, setsockopt, socket } from '../platform/libc';
 import { type Message, messages } from './message';
+import { AF_NETLINK, SOL_NETLINK } from './socket';
 
 /** sys/socket.h, asm-generic/socket.h, linux/netlink.h */
-const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 0x80003;
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
-const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const MSG_DONTWAIT = 0x40;
 

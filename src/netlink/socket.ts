@@ -10,10 +10,10 @@ import { type Message, messages, NLM_F, NLMSG } from './message';
 export const NETLINK = { ROUTE: 0, SOCK_DIAG: 4, NETFILTER: 12 } as const;
 
 /** sys/socket.h, asm-generic/socket.h, linux/netlink.h */
-const AF_NETLINK = 16;
+export const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
-const SOL_NETLINK = 270;
+export const SOL_NETLINK = 270;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_CAP_ACK = 10;
 
