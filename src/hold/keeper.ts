@@ -9,7 +9,7 @@ import { inside, isSocketIn, type Namespace } from '../namespace/namespace';
 import { NETLINK, openNetlink } from '../netlink/socket';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno, limitReading, socket } from '../platform/libc';
-import { argumentsOf, keepDescriptorsToOurselves, startOf, takeDescriptor } from '../platform/process';
+import { argumentsOf, keepDescriptorsToOurselves, sessionOf, startOf, takeDescriptor } from '../platform/process';
 import { joinOwnCgroup, leaveOwnCgroup } from './cgroup';
 import { type QueueNumbers, type QueueSocket, queueFile, queueSocketOn } from './queue';
 
@@ -185,10 +185,13 @@ const processes = (): number[] =>
 
 const isKeeperOf = (pid: number, state: string): boolean => stateKeptBy(pid) === state;
 
-/** A process of another user is no keeper, whatever it calls itself: root's in a container's user namespace, say. */
+/**
+ * A process of another user is no keeper, whatever it calls itself: root's in a container's user namespace, say. Nor is what
+ * a keeper has just forked, which has its arguments until it executes `sleep`: a keeper leads its session.
+ */
 function stateKeptBy(pid: number): string | null {
   const [name, , , state] = argumentsOf(pid);
-  return name === keeperName && state !== undefined && isOurs(pid) ? state : null;
+  return name === keeperName && state !== undefined && sessionOf(pid) === pid && isOurs(pid) ? state : null;
 }
 
 function isOurs(pid: number): boolean {

@@ -1,11 +1,12 @@
 /** What holds packets, as far as it needs no kernel: the kernel's table, the verdicts' bytes, the ledger, the numbers. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { planFrom } from '../../src/commands/plan-flags';
 import { inTurns } from '../../src/hold/hold';
-import { forgetWord, readWord } from '../../src/hold/keeper';
+import { findKeepers, forgetWord, readWord } from '../../src/hold/keeper';
 import { type Evidence, ledgerOf, nothingLost, releasedBy } from '../../src/hold/ledger';
 import { parseQueues, type QueueSocket, type Verdict, verdictUpTo } from '../../src/hold/queue';
 import { message, NLM_F, stringAttribute } from '../../src/netlink/message';
@@ -21,6 +22,23 @@ import { useScratchDirectory } from './scratch';
 fc.configureGlobal({ seed: 1 });
 
 const directory = useScratchDirectory();
+
+test('a keeper leads its session: what it has just forked, with its arguments still, is none', async () => {
+  const state = 'net-0-0-of-a-test';
+  const start = (detached: boolean) =>
+    spawn('/bin/sh', ['-c', 'echo there; read -r _', state], {
+      argv0: 'netfreeze-keeper',
+      detached,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+  const [keeper, fork] = [start(true), start(false)];
+  try {
+    for (const child of [keeper, fork]) await once(child.stdout, 'data');
+    expect(findKeepers(state).map(({ pid }) => pid)).toEqual([keeper.pid]);
+  } finally {
+    for (const child of [keeper, fork]) child.kill('SIGKILL');
+  }
+});
 
 describe('verdicts in turns', () => {
   test('a little of each direction, never more than is held, and a word after each', () => {

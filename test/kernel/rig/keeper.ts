@@ -1,5 +1,6 @@
 /** The keepers of a lab's box, as `ps` shows them. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { sessionOf } from '../../../src/platform/process';
 import { stateName } from '../../../src/record/record';
 import type { Lab } from './lab';
 import { expectExit, only } from './netfreeze';
@@ -18,7 +19,8 @@ export function keepersNamed(state: string): number[] {
     .map(Number)
     .filter((pid) => {
       const [name, , , of] = wordsOf(pid);
-      return name === 'netfreeze-keeper' && of === state;
+      // What it has just forked has its arguments, too, until it executes a program.
+      return name === 'netfreeze-keeper' && of === state && sessionOf(pid) === pid;
     });
 }
 
