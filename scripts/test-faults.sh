@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# npm run test:faults: what is left when netfreeze, nft or the kernel fails in the middle of something: signals at hundreds
-# of moments, and faults in every step of a freeze. On real namespaces, so as root.
+# npm run test:faults: what takes longer than npm test may, on real namespaces, so as root:
+# - what is left when netfreeze, nft or the kernel fails in the middle of something: signals at hundreds of moments, faults in
+#   every step of a freeze, and in the test machine failing units and dumps (scripts/test-vm.sh);
+# - those kernel tests that concern both engines, on the nft program; npm test runs them on libnftables.
 #
-#   npm run test:faults -- PATTERN   only test files whose path matches, and jest's other options, as for npm test
-#   TEST_RESULTS_DIR=DIR             keep jest's result there as faults.json
+#   npm run test:faults -- PATTERN   only test files whose path matches, and jest's other options, as for npm test; then the
+#                                    kernel tests are left out (NETFREEZE_TEST_ENGINES=nft npm run test:kernel -- PATTERN)
+#   TEST_RESULTS_DIR=DIR             keep jest's results there: faults.json, kernel-nft.json, vm.json
 #
 # Whoever is not root is told so; where CI is true that is a failure.
 set -euo pipefail
@@ -21,10 +24,29 @@ if ((EUID == 0)); then
   install_packages "${packages[@]}"
 fi
 prepare
-results=()
+keep() { if [[ -n ${TEST_RESULTS_DIR:-} ]]; then printf '%s\n' --json "--outputFile=$TEST_RESULTS_DIR/$1.json"; fi; }
 if [[ -n ${TEST_RESULTS_DIR:-} ]]; then
   mkdir -p "$TEST_RESULTS_DIR"
-  results=(--json "--outputFile=$TEST_RESULTS_DIR/faults.json")
-  rm -f "$TEST_RESULTS_DIR/faults.json"
+  rm -f "$TEST_RESULTS_DIR"/{faults,kernel-nft,vm}.json
 fi
-exec node_modules/.bin/jest --selectProjects faults "${results[@]}" "$@"
+status=0
+# A pattern may well match files of one part only.
+options=("$@")
+(($# == 0)) || options+=(--passWithNoTests)
+
+printf '\n== faults ==\n'
+mapfile -t results < <(keep faults)
+node_modules/.bin/jest --selectProjects faults "${results[@]}" "${options[@]}" || status=1
+
+if (($# == 0)); then
+  printf '\n== kernel tests on the nft program ==\n'
+  # A file without a test for it would fail.
+  mapfile -t files < <(grep -l '^describeEngines' test/kernel/*.test.ts)
+  mapfile -t results < <(keep kernel-nft)
+  NETFREEZE_TEST_ENGINES=nft node_modules/.bin/jest --selectProjects kernel "${results[@]}" --runTestsByPath "${files[@]}" ||
+    status=1
+fi
+
+printf '\n== faults in the machine ==\n'
+bash scripts/test-vm.sh --of test:faults "$@" || status=1
+exit "$status"

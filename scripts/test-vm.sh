@@ -4,6 +4,7 @@
 #
 #   npm run test:vm -- PATTERN     only test files whose path matches, and jest's other options, as for npm test
 #   TEST_RESULTS_DIR=DIR           keep jest's result there as vm.json
+#   --of test | --of test:faults   only those that the list gives to that npm script; the first argument
 #   --only-image                   make the machine's disk, unless it is there, and run nothing
 #
 # The first run builds the machine, which takes minutes, and keeps it under .cache/vm. Where it can't be had (not root, no
@@ -42,6 +43,13 @@ if [[ ${1:-} == --only-image ]]; then
   exit
 fi
 rig compile
+if [[ ${1:-} == --of ]]; then
+  case $2 in
+    test) set -- "${@:3}" --testPathIgnorePatterns=/suite/test-faults/ ;;
+    test:faults) set -- "${@:3}" --testPathIgnorePatterns=/suite/test/ ;;
+    *) fail "--of wants test or test:faults: $2" ;;
+  esac
+fi
 jest=(node_modules/.bin/jest --config test/vm/jest.config.cjs)
 if (($# > 0)) && [[ -z $("${jest[@]}" --listTests "$@") ]]; then
   echo 'vm tests: none matches'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # npm test: the unit tests, then, as root, the kernel tests on real namespaces and packets, then many of those again in a
-# machine with a stock kernel, systemd and CRIU (scripts/test-vm.sh).
+# machine with a stock kernel, systemd and CRIU (scripts/test-vm.sh). What takes longer is in scripts/test-faults.sh.
 #
 #   npm test -- PATTERN      only test files whose path matches, as jest takes it; any other option of jest too
 #   TEST_RESULTS_DIR=DIR     keep jest's results there, one NAME.json for each project
@@ -40,7 +40,7 @@ project() {
 vm() {
   local began=$SECONDS said=$results/vm.txt
   printf '\n== vm tests ==\n'
-  if TEST_RESULTS_DIR=$results bash scripts/test-vm.sh "$@" | tee "$said"; then
+  if TEST_RESULTS_DIR=$results bash scripts/test-vm.sh --of test "$@" | tee "$said"; then
     if [[ -e $results/vm.json ]]; then
       count vm "$began"
     else
@@ -75,7 +75,8 @@ if (($# == 0 && EUID == 0)); then
 fi
 project unit "${options[@]}"
 if ((EUID == 0)) || [[ ${CI:-} == true ]]; then
-  project kernel "${options[@]}"
+  # On the library; what both engines can do is tried on the program by test:faults.
+  NETFREEZE_TEST_ENGINES=${NETFREEZE_TEST_ENGINES:-libnftables} project kernel "${options[@]}"
   vm "${options[@]}"
 else
   summary+=('kernel  left out: they make namespaces, which needs root (sudo npm test)' 'vm      left out, too')

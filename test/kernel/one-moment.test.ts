@@ -4,7 +4,7 @@
  */
 import type { PlanFlags } from '../../src/commands/plan-flags';
 import { bareFreezeInTwoSteps } from './rig/bare-freeze';
-import { describeKernel, describeOneEngine, engines } from './rig/describe';
+import { describeEngines, describeOneEngine } from './rig/describe';
 import { openGauge, type Watched } from './rig/gauge';
 import { inProcess } from './rig/in-process';
 import { useLabs } from './rig/lab';
@@ -13,43 +13,41 @@ import { sleep } from './rig/wait';
 /** Hundreds on the fast engine; on the other one enough to see that it does the same. */
 const freezes = { libnftables: 200, nft: 10 } as const;
 
-for (const engine of engines) {
-  describeKernel(`in ${freezes[engine]} freezes and thaws [${engine}]`, () => {
-    const makeLab = useLabs(engine, 'end');
-    const closings: Watched[] = [];
-    const openings: Watched[] = [];
+describeEngines('in many freezes and thaws', (engine) => {
+  const makeLab = useLabs(engine, 'end');
+  const closings: Watched[] = [];
+  const openings: Watched[] = [];
 
-    beforeAll(async () => {
-      const lab = await makeLab('router');
-      const gauge = await openGauge(lab, 'router');
-      expect(await gauge.open()).toEqual(gauge.all);
-      const box = await inProcess(lab, engine);
-      await gauge.begin();
-      while (closings.length < freezes[engine]) {
-        await gauge.turn();
-        await box.freeze();
-        closings.push(await gauge.turn());
-        await box.thaw();
-        openings.push(await gauge.turn());
-      }
-    }, 240_000);
+  beforeAll(async () => {
+    const lab = await makeLab('router');
+    const gauge = await openGauge(lab, 'router');
+    expect(await gauge.open()).toEqual(gauge.all);
+    const box = await inProcess(lab, engine);
+    await gauge.begin();
+    while (closings.length < freezes[engine]) {
+      await gauge.turn();
+      await box.freeze();
+      closings.push(await gauge.turn());
+      await box.thaw();
+      openings.push(await gauge.turn());
+    }
+  }, 240_000);
 
-    test('the gauge tried at full speed', () => {
-      const tries = [...closings, ...openings].reduce((sum, watched) => sum + watched.tries, 0);
-      expect(tries / (2 * freezes[engine])).toBeGreaterThan(1000);
-      // The sequence of tries means something only where each datagram arrived, or not, before the next was sent.
-      expect([...closings, ...openings].filter(({ late }) => late > 0)).toEqual([]);
-    });
-
-    test('there is no moment while on runs at which one direction is closed and another open', () => {
-      expect(closings.filter((watched) => !isOneMoment(watched, 'open', 'closed'))).toEqual([]);
-    });
-
-    test('there is no moment while off runs at which one direction is open and another closed', () => {
-      expect(openings.filter((watched) => !isOneMoment(watched, 'closed', 'open'))).toEqual([]);
-    });
+  test('the gauge tried at full speed', () => {
+    const tries = [...closings, ...openings].reduce((sum, watched) => sum + watched.tries, 0);
+    expect(tries / (2 * freezes[engine])).toBeGreaterThan(1000);
+    // The sequence of tries means something only where each datagram arrived, or not, before the next was sent.
+    expect([...closings, ...openings].filter(({ late }) => late > 0)).toEqual([]);
   });
-}
+
+  test('there is no moment while on runs at which one direction is closed and another open', () => {
+    expect(closings.filter((watched) => !isOneMoment(watched, 'open', 'closed'))).toEqual([]);
+  });
+
+  test('there is no moment while off runs at which one direction is open and another closed', () => {
+    expect(openings.filter((watched) => !isOneMoment(watched, 'closed', 'open'))).toEqual([]);
+  });
+});
 
 const isOneMoment = (watched: Watched, from: string, to: string) =>
   watched.flips === 1 && watched.firstState === from && watched.lastState === to;
@@ -79,8 +77,8 @@ describeOneEngine('while one freeze replaces another', (engine) => {
   }, 120_000);
 });
 
-describeKernel('the gauge', () => {
-  const makeLab = useLabs('libnftables');
+describeOneEngine('the gauge', (engine) => {
+  const makeLab = useLabs(engine);
 
   test('tells a freeze in two transactions from one, every time', async () => {
     const lab = await makeLab('router');

@@ -23,16 +23,21 @@ describe('the key of what is kept', () => {
 });
 
 describe('the list of what the machine runs', () => {
-  test('has a file, its engines and a reason on each line', () => {
+  test('has a file, its script, its engines and a reason on each line', () => {
     const text =
-      '# FILE ENGINES WHY\n\ntest/a.test.ts both because of x\n  the first\n  one more\ntest/b.test.ts nft  y\n';
+      '# FILE SCRIPT ENGINES WHY\n\ntest/a.test.ts test both because of x\n  the first\n  one more\ntest/b.test.ts test:faults nft  y\n';
     expect(parseSuite(text)).toEqual([
-      { file: 'test/a.test.ts', engines: 'libnftables,nft', only: ['the first', 'one more'] },
-      { file: 'test/b.test.ts', engines: 'nft', only: [] },
+      { file: 'test/a.test.ts', script: 'test', engines: 'libnftables,nft', only: ['the first', 'one more'] },
+      { file: 'test/b.test.ts', script: 'test:faults', engines: 'nft', only: [] },
     ]);
   });
 
-  test.each(['test/a.test.ts', 'test/a.test.ts both', 'test/a.test.ts iptables because'])('refuses %j', (line) => {
+  test.each([
+    'test/a.test.ts',
+    'test/a.test.ts test both',
+    'test/a.test.ts both because of x',
+    'test/a.test.ts test iptables because',
+  ])('refuses %j', (line) => {
     expect(() => parseSuite(line)).toThrow(/suite\.txt wants/);
   });
 

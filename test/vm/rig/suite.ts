@@ -5,8 +5,13 @@ import { build, type Plugin } from 'esbuild';
 import { handlebarsModule } from '../../../scripts/handlebars-module.cjs';
 import { cache } from './image';
 
+/** Which of npm's scripts runs a file: `test` or `test:faults`. */
+type Script = (typeof scripts)[number];
+const scripts = ['test', 'test:faults'] as const;
+
 export interface Entry {
   file: string;
+  script: Script;
   /** For NETFREEZE_TEST_ENGINES. */
   engines: string;
   /** Only the tests whose names hold one of these; all where there is none. */
@@ -17,7 +22,7 @@ export interface Entry {
 const project = '/project';
 
 /**
- * Reads suite.txt: on each line a test file, the engines that it runs on, and why it is there. An indented line below it
+ * Reads suite.txt: on each line a test file, the script that runs it, the engines that it runs on, and why it is there. An indented line below it
  * is a part of the names of the tests that are wanted. `#` begins a comment.
  * @throws when a line says something else
  */
@@ -29,16 +34,22 @@ export function parseSuite(text: string): Entry[] {
       last.only.push(line.trim());
       continue;
     }
-    const [file = '', engines = '', ...why] = line.trim().split(/\s+/);
-    if (!/^(libnftables|nft|both)$/.test(engines) || why.length === 0) {
-      throw new Error(`suite.txt wants a file, "libnftables", "nft" or "both", and a reason: ${line}`);
+    const [file = '', named, engines = '', ...why] = line.trim().split(/\s+/);
+    const script = scripts.find((one) => one === named);
+    if (!script || !/^(libnftables|nft|both)$/.test(engines) || why.length === 0) {
+      throw new Error(
+        `suite.txt wants a file, "test" or "test:faults", "libnftables", "nft" or "both", and a reason: ${line}`,
+      );
     }
-    entries.push({ file, engines: engines === 'both' ? 'libnftables,nft' : engines, only: [] });
+    entries.push({ file, script, engines: engines === 'both' ? 'libnftables,nft' : engines, only: [] });
   }
   return entries;
 }
 
-/** Bundles each file of the suite, with all that it imports, into a folder of the cache; see jest.config.cjs. */
+/**
+ * Bundles each file of the suite, with all that it imports, into a folder of the cache that is named after its script; see
+ * jest.config.cjs.
+ */
 export async function compileSuite(): Promise<void> {
   const folder = join(cache, 'suite');
   rmSync(folder, { recursive: true, force: true });
@@ -48,7 +59,7 @@ export async function compileSuite(): Promise<void> {
   await Promise.all(entries.map((entry) => compile(entry, folder)));
 }
 
-async function compile({ file, engines, only }: Entry, folder: string): Promise<void> {
+async function compile({ file, script, engines, only }: Entry, folder: string): Promise<void> {
   const first = [`process.env.NETFREEZE_TEST_ENGINES ??= '${engines}';`];
   if (only.length > 0) first.push(`require('./test/vm/rig/choose').choose(${JSON.stringify(only)});`);
   await build({
@@ -57,7 +68,7 @@ async function compile({ file, engines, only }: Entry, folder: string): Promise<
       resolveDir: process.cwd(),
       sourcefile: 'entry.js',
     },
-    outfile: join(folder, file.replace(/\.ts$/, '.js')),
+    outfile: join(folder, script.replace(':', '-'), file.replace(/\.ts$/, '.js')),
     bundle: true,
     platform: 'node',
     target: 'node20',
