@@ -3,7 +3,7 @@ import { discover } from '../namespace/discover';
 import { type Namespace, sameNamespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
 import { isLocked } from '../record/lock';
-import { type FreezeRecord, listRecords, readRecord } from '../record/record';
+import { type FreezeRecord, listRecords, monotonicMs, readRecord } from '../record/record';
 import { resolveAll } from './group';
 import { ledgersOf } from './held/ledgers';
 import { type Machine, openSite, type Site } from './machine';
@@ -180,12 +180,23 @@ async function withTable(
     const failure = asFailure(error);
     return { ...found(stateOf(standing), null, [...notes, `not compared: ${failure.message}`]), failure };
   }
-  if (standing.lease.state === 'ended') return found('thawed', null, notes);
+  if (hasEnded(site, standing)) {
+    const ended = found('thawed', null, notes);
+    return { ...ended, report: { ...ended.report, lease: null } };
+  }
   if (record && record.phase !== 'frozen') {
     return found('failed', `a ${record.phase} was interrupted before it was finished`, notes);
   }
   return found('frozen', null, notes, true);
 }
+
+/** A lease that was close to its end may have come to it while the rest was compared, which nft takes its time for. */
+function hasEnded(site: Site, { lease }: Standing): boolean {
+  if (lease.state !== 'running') return lease.state === 'ended';
+  return monotonicMs() > lease.untilMs - aMomentMs && readStanding(site)?.lease.state === 'ended';
+}
+
+const aMomentMs = 50;
 
 /** A lease that ends by itself puts no timers back. */
 function timersNote({ target, state }: TargetReport, record: FreezeRecord | null): string[] {
