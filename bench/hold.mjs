@@ -117,7 +117,7 @@ function print() {
     `A keeper takes ${memory.share} KiB, counted with the \`sleep\` that it waits for and with its share of the pages that other`,
     `processes use too (resident: ${memory.resident} KiB by itself, ${memory.withSleep} KiB with the \`sleep\`).`,
     '',
-    `Target: ${packets} packets are let go on in less than ${targets.ms} ms: ${reached(median(times) < targets.ms)}.`,
+    `Target: ${packets} packets are let go on in less than ${targets.ms} ms, median: ${reached(median(times) < targets.ms)}.`,
     '',
     `Target: at the end of a lease packets go on within ${targets.lateMs} ms, always: ${reached(Math.max(...delays) < targets.lateMs)}.`,
     '',

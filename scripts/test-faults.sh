@@ -36,14 +36,14 @@ options=("$@")
 
 printf '\n== faults ==\n'
 mapfile -t results < <(keep faults)
-node_modules/.bin/jest --selectProjects faults "${results[@]}" "${options[@]}" || status=1
+node_modules/.bin/jest "${results[@]}" "${options[@]}" --selectProjects faults || status=1
 
 if (($# == 0)); then
   printf '\n== kernel tests on the nft program ==\n'
   # A file without a test for it would fail.
-  mapfile -t files < <(grep -l '^describeEngines' test/kernel/*.test.ts)
+  mapfile -t files < <(grep -lE '^\s*describeEngines\(' test/kernel/*.test.ts)
   mapfile -t results < <(keep kernel-nft)
-  NETFREEZE_TEST_ENGINES=nft node_modules/.bin/jest --selectProjects kernel "${results[@]}" --runTestsByPath "${files[@]}" ||
+  NETFREEZE_TEST_ENGINES=nft node_modules/.bin/jest "${results[@]}" --selectProjects kernel --runTestsByPath "${files[@]}" ||
     status=1
 fi
 

@@ -43,15 +43,22 @@ if [[ ${1:-} == --only-image ]]; then
   exit
 fi
 rig compile
+has_pattern=no
 if [[ ${1:-} == --of ]]; then
+  (($# < 3)) || has_pattern=yes
   case $2 in
-    test) set -- "${@:3}" --testPathIgnorePatterns=/suite/test-faults/ ;;
-    test:faults) set -- "${@:3}" --testPathIgnorePatterns=/suite/test/ ;;
+    test) set -- "${@:3}" --testPathIgnorePatterns=/vm/suite/test-faults/ ;;
+    test:faults) set -- "${@:3}" --testPathIgnorePatterns=/vm/suite/test/ ;;
     *) fail "--of wants test or test:faults: $2" ;;
   esac
+elif (($# > 0)); then
+  has_pattern=yes
 fi
 jest=(node_modules/.bin/jest --config test/vm/jest.config.cjs)
-if (($# > 0)) && [[ -z $("${jest[@]}" --listTests "$@") ]]; then
+listed=$("${jest[@]}" --listTests "$@") || fail 'vm tests: jest cannot list them, for the reason above'
+if [[ -z $listed ]]; then
+  # A pattern may well match none; without one there is always something to run.
+  [[ $has_pattern == yes ]] || fail 'vm tests: there are none (test/vm/suite.txt)'
   echo 'vm tests: none matches'
   exit 0
 fi

@@ -3,7 +3,7 @@ import { discover } from '../namespace/discover';
 import { type Namespace, sameNamespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
 import { isLocked } from '../record/lock';
-import { type FreezeRecord, listRecords, monotonicMs, readRecord } from '../record/record';
+import { type FreezeRecord, listRecords, readRecord } from '../record/record';
 import { resolveAll } from './group';
 import { ledgersOf } from './held/ledgers';
 import { type Machine, openSite, type Site } from './machine';
@@ -12,7 +12,7 @@ import { asFailure, emptyReport, type Operation, reportedError, standingReport, 
 import { runNotes } from './runner';
 import { criuMarkNote } from './state/criu-mark';
 import { driftOf, foreignTable } from './state/drift';
-import { generationOf, isOurs, readStanding, type Standing } from './state/standing';
+import { generationOf, hasEnded, isOurs, readStanding, type Standing } from './state/standing';
 import { timersOf } from './tcp/timers';
 import { stateOf } from './work';
 
@@ -189,14 +189,6 @@ async function withTable(
   }
   return found('frozen', null, notes, true);
 }
-
-/** A lease that was close to its end may have come to it while the rest was compared, which nft takes its time for. */
-function hasEnded(site: Site, { lease }: Standing): boolean {
-  if (lease.state !== 'running') return lease.state === 'ended';
-  return monotonicMs() > lease.untilMs - aMomentMs && readStanding(site)?.lease.state === 'ended';
-}
-
-const aMomentMs = 50;
 
 /** A lease that ends by itself puts no timers back. */
 function timersNote({ target, state }: TargetReport, record: FreezeRecord | null): string[] {

@@ -11,7 +11,16 @@ import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
 import { emptyReport, type Operation, standingReport, type TargetReport } from './report';
 import { driftOf, foreignTable } from './state/drift';
-import { generationOf, hasLease, isOurs, leaseUntil, readBack, readStanding } from './state/standing';
+import {
+  generationOf,
+  hasEnded,
+  hasLease,
+  isOurs,
+  leaseUntil,
+  readBack,
+  readStanding,
+  type Standing,
+} from './state/standing';
 
 /**
  * Extends the leases of frozen targets; one that fails does not keep the others from being renewed.
@@ -52,20 +61,26 @@ export async function renewOne(target: Opened, asked: NewLease, machine: Machine
   }
   const same = remaining(standing.lease.state === 'running' ? standing.lease.timeoutMs : 0);
   const length = asked === 'endless' ? null : (asked ?? same);
+  if (hasEnded(site, standing)) throw notFrozen(name, 'its lease has just ended');
   // A keeper that tries too early opens nothing, so the new one comes before the kernel is told, and the old one goes after.
   const handover = standing.freezing?.mode === 'steal' ? handOver(target, record, length, machine) : null;
-  const state = await readBack(site, { listing: false });
+  let renewed: Standing | null;
   try {
-    await load(target, renewingText(state.lease, length));
+    const { lease } = await readBack(site, { listing: false });
+    if (lease.length === 0) throw notFrozen(name, 'its lease has just ended');
+    await load(target, renewingText(lease, length));
+    renewed = readStanding(site);
   } catch (error) {
     handover?.undo();
     throw error;
   }
-  const renewed = readStanding(site);
-  await handover?.finish(leaseUntil(renewed));
-  if (!renewed || !hasLease(renewed, length)) {
-    throw new Failure('not-verified', Exit.verificationFailed, `${name}: the kernel does not show the renewed lease`);
+  if (!renewed || renewed.lease.state === 'ended') {
+    // Who kept what is held gives it back: it was told of that end.
+    handover?.undo();
+    throw notFrozen(name, 'its lease has just ended');
   }
+  await handover?.finish(renewed.lease);
+  // Also where it is not what was asked for: when it ends is what the record must know.
   if (record) {
     writeRecord(machine.stateDirectory, {
       ...record,
@@ -74,6 +89,9 @@ export async function renewOne(target: Opened, asked: NewLease, machine: Machine
       generation: generationOf(site),
       hold: record.hold && handover ? { ...record.hold, keeper: handover.keeper } : record.hold,
     });
+  }
+  if (!hasLease(renewed, length)) {
+    throw new Failure('not-verified', Exit.verificationFailed, `${name}: the kernel does not show the renewed lease`);
   }
   const held = ledgersOf(site, renewed, machine, record);
   return { ...standingReport(empty, renewed, record, 'frozen'), held, verified: true, changed: true };

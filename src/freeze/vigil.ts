@@ -15,7 +15,7 @@ import { forOperation, type Pinned, pinAgain } from './pinned';
 import { renewTargets } from './renew';
 import { asFailure, type Operation } from './report';
 import { driftOf } from './state/drift';
-import { readStanding } from './state/standing';
+import { hasEnded, readStanding } from './state/standing';
 
 export interface Vigil {
   /** @returns why the freeze does not hold, or has not held for a moment, as far as is quickly seen; null */
@@ -133,7 +133,7 @@ function remember({ namespace }: Target, { targets }: Operation, machine: Machin
   const record = readRecord(machine.stateDirectory, namespace);
   return {
     keeper: record?.hold?.keeper ?? null,
-    untilMs: report?.lease ? monotonicMs() + report.lease.expiresInMs : null,
+    untilMs: record ? record.leaseUntilMs : report?.lease ? monotonicMs() + report.lease.expiresInMs : null,
   };
 }
 
@@ -147,7 +147,7 @@ async function compare({ target }: Watched, machine: Machine): Promise<string | 
     const record = readRecord(machine.stateDirectory, target.namespace);
     const drift = await driftOf(site, standing, record);
     if (drift) return `${name}: ${drift}`;
-    if (standing.lease.state === 'ended') return `${name}: its lease has ended meanwhile`;
+    if (hasEnded(site, standing)) return `${name}: its lease has ended meanwhile`;
     if (record && record.phase !== 'frozen') return `${name}: another netfreeze has begun to change it`;
     return null;
   } catch (error) {

@@ -73,6 +73,24 @@ describeEngines('a lease', (engine) => {
       }
     },
 
+    'of any length is given, renewed, and known again, also where the kernel keeps it in longer ticks': async () => {
+      const lab = await makeLab();
+      for (const [first, next] of [
+        [30_001, 31_002],
+        [32_003, 33_007],
+      ] as const) {
+        await lab.freeze('--lease', `${first * patience}ms`);
+        expectExit(await lab.netfreeze('renew', lab.box, '--lease', `${next * patience}ms`), 0);
+        expectExit(await lab.netfreeze('verify', lab.box), 0);
+      }
+      const again = ['on', lab.box, '--lease', `${34_001 * patience}ms`, '--json'];
+      expect(only(expectExit(await lab.netfreeze(...again), 0)).notes).toEqual([]);
+      expect(only(expectExit(await lab.netfreeze(...again), 0)).notes).toContainEqual(
+        expect.stringContaining('nothing was changed'),
+      );
+      await lab.thaw();
+    },
+
     'that is renewed lasts longer than it did, without an open moment, and can be shortened': async () => {
       const lab = await makeLab();
       const gauge = await openGauge(lab);

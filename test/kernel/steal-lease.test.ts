@@ -1,5 +1,8 @@
 /** The end of a lease with packets held: they go on at once, or not at all. */
 import { rmSync } from 'node:fs';
+import { renew } from '../../src/freeze/renew';
+import type { Engine } from '../../src/nftables/engine';
+import { libnftables } from '../../src/nftables/libnftables';
 import { counted, countingLab } from './rig/counting';
 import { describeOneEngine } from './rig/describe';
 import { keeperOf } from './rig/keeper';
@@ -15,6 +18,31 @@ const short = { text: `${4 * patience}s`, ms: 4000 * patience };
 const long = { text: `${6 * patience}s`, ms: 6000 * patience };
 
 const job = { kind: 'udp', family: 4, from: address[4].peer, to: address[4].box, count: 10 } as const;
+
+/** The engine, but the lease is emptied in the middle of a renewal: right before its second listing, or after its load. */
+function emptying(lab: Lab, moment: 'before the load' | 'after the load'): Engine {
+  const real = libnftables();
+  const empty = () => lab.nft('box', 'flush set inet netfreeze lease');
+  let listings = 0;
+  return {
+    name: real.name,
+    open(namespace) {
+      const session = real.open(namespace);
+      return {
+        ...session,
+        async listJson(tables) {
+          listings += 1;
+          if (moment === 'before the load' && listings === 2) await empty();
+          return session.listJson(tables);
+        },
+        async load(text) {
+          await session.load(text);
+          if (moment === 'after the load') await empty();
+        },
+      };
+    },
+  };
+}
 
 describeOneEngine('the end of a lease', (engine) => {
   const makeLab = useLabs(engine, 'end');
@@ -54,6 +82,23 @@ describeOneEngine('the end of a lease', (engine) => {
       expectExit(await lab.netfreeze('renew', lab.box, '--lease', '1s'), 0);
       await until('the packets go on', 6000, async () => (await counted(lab)) === 10);
       expect((await lab.thaw()).stdout).toMatch(/given back: 10 in and 0 out; nothing lost/);
+    },
+
+    'comes in the middle of its renewal: the renewal is none, and who held gives back': async () => {
+      for (const moment of ['before the load', 'after the load'] as const) {
+        const lab = await countingLab(makeLab);
+        await lab.freeze('--mode', 'steal', '--lease', short.text);
+        await send(lab, 'peer', [job]);
+        const keeper = await keeperOf(lab);
+        const { failure } = await renew([lab.box], null, {
+          stateDirectory: lab.stateDir,
+          engine: async () => emptying(lab, moment),
+        });
+        expect(failure).toMatchObject({ code: 'not-frozen', exit: 11 });
+        expect(await keeperOf(lab)).toBe(keeper);
+        await until('the packets go on', short.ms + 3000, async () => (await counted(lab)) === 10);
+        expect((await lab.thaw()).stdout).toMatch(/given back: 10 in and 0 out; nothing lost/);
+      }
     },
 
     'comes while the keeper is stopped: what is held is discarded by whoever comes later, and counted as lost':

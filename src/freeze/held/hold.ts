@@ -12,7 +12,7 @@ import { startOf } from '../../platform/process';
 import { type FreezeRecord, type HoldRecord, monotonicMs, stateName, wordFile } from '../../record/record';
 import type { Opened } from '../group';
 import type { Machine, Site } from '../machine';
-import { leaseUntil, type Standing } from '../state/standing';
+import type { Lease, Standing } from '../state/standing';
 import type { Work } from '../work';
 import { numbersIn } from './queues';
 
@@ -77,11 +77,17 @@ function bind({ site, name, plan }: Work): QueueSocket {
   }
 }
 
+/** A lease that has ended is none that a keeper could wait for. */
+type InForce = Exclude<Lease, { state: 'ended' }>;
+
+/** @returns the milliseconds that are left of it; null: it has no end */
+const leftOf = (lease: InForce): number | null => (lease.state === 'endless' ? null : lease.untilMs - monotonicMs());
+
 /** A keeper on its way to another one's place. */
 interface Handover {
   keeper: Keeper;
-  /** The new one is told when the lease ends, by monotonicMs(), and every other goes. */
-  finish(leaseUntilMs: number | null): Promise<void>;
+  /** The new one is told when the lease that is in force ends, and every other goes. */
+  finish(lease: InForce): Promise<void>;
   /** The old one stays. */
   undo(): void;
 }
@@ -115,8 +121,8 @@ export function handOver(
   });
   return {
     keeper: { pid: keeper.pid, start: keeper.start },
-    async finish(leaseUntilMs) {
-      await keeper.tell(leaseUntilMs && leaseUntilMs - monotonicMs());
+    async finish(lease) {
+      await keeper.tell(leftOf(lease));
       // Also one that a renewal has left behind which was killed.
       endKeepers(state, keeper);
       socket.close();
@@ -155,8 +161,8 @@ export function holdRecord({ holding, plan, record }: Work, left: HoldRecord['le
 /** All targets are proven: the keeper is told when the freeze ends, and an earlier one goes. */
 export async function settleHold({ holding, standing, site }: Work): Promise<void> {
   if (!holding) return;
-  const until = leaseUntil(standing);
-  await holding.keeper.tell(until && until - monotonicMs());
+  // It was in force when it was proven.
+  if (standing && standing.lease.state !== 'ended') await holding.keeper.tell(leftOf(standing.lease));
   if (holding.earlier) endKeepers(stateName(site.namespace), holding.keeper);
   holding.socket.close();
 }

@@ -45,9 +45,14 @@ async function driftFrom(site: Site, standing: Standing, record: FreezeRecord): 
     return `the kernel no longer shows what was frozen:\n${await explainDifferences(expected, listed)}`;
   }
   if (standing.lease.state !== 'ended' && leaseCovers(expected, actual)) return null;
-  // It may have come to its end since it was read first.
-  if (readStanding(site)?.lease.state !== 'ended') return 'the lease no longer covers all families';
-  return endedEarly(record) ? 'its lease was emptied before its end: traffic flows' : null;
+  // It may have come to its end since it was read first, or have been renewed at its end.
+  const now = readStanding(site);
+  if (now === null) return 'its table was removed while it was looked at';
+  if (now.lease.state === 'ended') {
+    return endedEarly(record) ? 'its lease was emptied before its end: traffic flows' : null;
+  }
+  const covers = leaseCovers(expected, await readBack(site, { listing: false }));
+  return covers ? null : 'the lease no longer covers all families';
 }
 
 /** The kernel's timers may be a tick early, never a second. */

@@ -6,7 +6,7 @@ import { resolve } from '../../target/target';
 import { type Machine, openSite } from '../machine';
 import { asFailure } from '../report';
 import { driftOf } from './drift';
-import { generationOf, type Lease, readStanding } from './standing';
+import { generationOf, hasEnded, type Lease, readStanding } from './standing';
 
 export interface Moment {
   /** The target's name in full. */
@@ -49,6 +49,7 @@ export async function momentOf(name: string, machine: Machine): Promise<Moment> 
     if (standing === null || standing.lease.state === 'ended') return { ...about, freeze: null };
     const unfinished = record && record.phase !== 'frozen' ? `a ${record.phase} was not finished` : null;
     const drift = await driftOf(site, standing, record).catch((error: unknown) => asFailure(error).message);
+    if (hasEnded(site, standing)) return { ...about, freeze: null };
     const { freezing, lease } = standing;
     const mode = freezing?.mode ?? record?.mode ?? 'drop';
     return {

@@ -73,8 +73,21 @@ function leaseOf(found: TimedElement[]): Lease {
 }
 
 /** Whether the lease is the one that was asked for, and not another one that somebody has set; null is endless. */
-export const hasLease = ({ lease }: Standing, asked: number | null): boolean =>
-  asked === null ? lease.state === 'endless' : lease.state === 'running' && lease.timeoutMs === asked;
+export const hasLease = ({ lease }: Pick<Standing, 'lease'>, asked: number | null): boolean =>
+  asked === null ? lease.state === 'endless' : lease.state === 'running' && isLength(lease.timeoutMs, asked);
+
+/** The kernel keeps a time in ticks of its clock, the longest of which is 10 ms (CONFIG_HZ is 100 at least), and shows those. */
+const tickMs = 10;
+
+/** Whether a time that the kernel shows is what was asked for. */
+export const isLength = (shownMs: number | null, askedMs: number | null): boolean =>
+  shownMs === null || askedMs === null ? shownMs === askedMs : Math.abs(shownMs - askedMs) <= tickMs;
+
+/** Whether a lease has come to its end, also since it was read: nft takes its time for what was compared in between. */
+export function hasEnded(site: Site, { lease }: Standing): boolean {
+  if (lease.state !== 'running') return lease.state === 'ended';
+  return monotonicMs() > lease.untilMs - sameMomentMs && readStanding(site)?.lease.state === 'ended';
+}
 
 /** Whether a table of our name is ours: by its freezing rules, or by a record of it and the set that it must have. */
 export const isOurs = (standing: Standing, record: unknown): boolean =>

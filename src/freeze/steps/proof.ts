@@ -5,7 +5,7 @@ import { Exit, Failure } from '../../platform/failure';
 import { shown } from '../../platform/text';
 import { differences, type Expectation, explainDifferences, leaseCovers } from '../../ruleset/canonical';
 import { holdObjection } from '../held/hold';
-import { readBack, readStanding } from '../state/standing';
+import { hasLease, type Lease, readBack, readStanding } from '../state/standing';
 import type { Work } from '../work';
 import { settleNeighbours } from './settle';
 import { findShortcuts } from './shortcuts';
@@ -27,9 +27,9 @@ export async function prove(target: Work): Promise<void> {
     throw unverified(name, `the kernel does not show what was loaded:\n${await explainDifferences(expected, shown)}`);
   }
   const wanted = target.plan.lease;
-  const lease = standing?.lease ?? { state: 'ended' };
+  const lease: Lease = standing?.lease ?? { state: 'ended' };
   if (lease.state === 'ended') throw unverified(name, 'the lease had ended before the freeze was proven');
-  if (lease.state === 'running' ? lease.timeoutMs !== wanted : wanted !== null) {
+  if (!hasLease({ lease }, wanted)) {
     throw unverified(name, 'the kernel keeps another lease than the one that was asked for');
   }
   if (!leaseCovers(expected, actual)) throw unverified(name, 'the lease does not cover all families');

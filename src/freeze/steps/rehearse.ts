@@ -21,7 +21,7 @@ import { defaultNumbers } from '../../ruleset/queue-numbers';
 import { withoutQueues } from '../../ruleset/queue-text';
 import type { Template } from '../../ruleset/template';
 import { type Machine, openSite, type Site } from '../machine';
-import { readBack, readStanding } from '../state/standing';
+import { isLength, readBack, readStanding } from '../state/standing';
 
 /** What a rehearsal tells. */
 export interface Rehearsal {
@@ -178,7 +178,7 @@ async function examine(scratch: Site, template: Template, plan: Plan): Promise<v
     tableName,
     leaseSet,
   );
-  if (timed?.some(({ timeoutMs }) => timeoutMs !== plan.lease)) {
+  if (timed?.some(({ timeoutMs }) => !isLength(timeoutMs, plan.lease))) {
     throw badTemplate(
       template,
       'an element of its lease has another time than {{timeout}}: it would not end with the lease',
