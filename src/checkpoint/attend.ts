@@ -26,7 +26,10 @@ export interface Course {
 
 /** How often the freeze is looked at, in milliseconds. */
 const lookMs = 250;
-/** How long a command that was told to end may take for it, in milliseconds, before it is killed; where nothing freezes any more, less. */
+/**
+ * How long a command that was told to end may take for it, in milliseconds, before it is killed; less where nothing freezes
+ * any more.
+ */
 const graceMs = { frozen: 10_000, open: 1000 };
 
 /**

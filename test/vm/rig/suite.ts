@@ -22,8 +22,8 @@ export interface Entry {
 const project = '/project';
 
 /**
- * Reads suite.txt: on each line a test file, the script that runs it, the engines that it runs on, and why it is there. An indented line below it
- * is a part of the names of the tests that are wanted. `#` begins a comment.
+ * Reads suite.txt: on each line a test file, the script that runs it, the engines that it runs on, and why it is there. An
+ * indented line below it is a part of the names of the tests that are wanted. `#` begins a comment.
  * @throws when a line says something else
  */
 export function parseSuite(text: string): Entry[] {
