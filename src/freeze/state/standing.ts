@@ -77,8 +77,8 @@ export const hasLease = ({ lease }: Pick<Standing, 'lease'>, asked: number | nul
   asked === null ? lease.state === 'endless' : lease.state === 'running' && isLength(lease.timeoutMs, asked);
 
 /**
- * The kernel keeps times in ticks of its clock and shows those: 502 ms as 500 where a tick takes 4 ms (measured, Linux
- * 6.18). The longest tick that a kernel can be built with for the machines that Node runs on takes 10 (CONFIG_HZ_100).
+ * The kernel keeps times in ticks of its clock and shows those: 30,002 ms as 30,000 where a tick takes 4 ms (measured,
+ * Linux 6.18). The longest tick that a kernel can be built with for the machines that Node runs on takes 10 (CONFIG_HZ_100).
  */
 const tickMs = 10;
 
