@@ -99,7 +99,9 @@ function startGuard(): { watch(session: number): void; over(): void } | null {
   let isOver = false;
   let line: Writable | null = null;
   const start = (): boolean => {
-    const guard = spawn('/bin/sh', [guardScript, String(process.pid)], {
+    // One that follows another knows from its first moment whom to watch: netfreeze may be killed in the next.
+    const known = watched === null ? [] : [String(watched)];
+    const guard = spawn('/bin/sh', [guardScript, String(process.pid), ...known], {
       argv0: 'netfreeze-guard',
       cwd: '/',
       detached: true,
@@ -114,7 +116,6 @@ function startGuard(): { watch(session: number): void; over(): void } | null {
       if (!isOver) start();
     });
     line = pipe;
-    if (watched !== null) pipe.write(`${watched}\n`);
     return guard.pid !== undefined;
   };
   if (!start()) return null;

@@ -3,10 +3,12 @@
 # command has started, so that no checkpoint goes on in a namespace that will thaw by itself. The kernel kills the command
 # itself (its parent-death signal); what the command has started has no such signal.
 #
-# Its argument is that netfreeze, for people who look at `ps`. Descriptor 3 tells the command's session, and then `over` when
-# the command has ended; its end without that word is netfreeze's own end.
+# Its first argument is that netfreeze, for people who look at `ps`; its second, where it follows another guard, the command's
+# session. Else descriptor 3 tells that, and then `over` when the command has ended; its end without that word is netfreeze's
+# own end.
 trap '' HUP INT TERM
-read -r session <&3 || exit 0
+session=${2-}
+if [ -z "$session" ]; then read -r session <&3 || exit 0; fi
 read -r word <&3
 if [ "$word" = over ]; then exit 0; fi
 
