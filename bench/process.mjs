@@ -59,7 +59,7 @@ for (let round = 1; round <= Number(rounds); round += 1) {
 print();
 
 /** Runs a program to its end. What it took includes its start and its exit. */
-function run({ program, args, engine = 'libnftables' }) {
+function run({ program, args, engine = 'replay' }) {
   const env = { ...process.env, NETFREEZE_ENGINE: engine };
   const began = performance.now();
   const { status, error, stdout, stderr } = spawnSync(program, args, { env, encoding: 'utf8' });

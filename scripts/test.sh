@@ -76,7 +76,7 @@ fi
 project unit "${options[@]}"
 if ((EUID == 0)) || [[ ${CI:-} == true ]]; then
   # On the library; what both engines can do is tried on the program by test:faults.
-  NETFREEZE_TEST_ENGINES=${NETFREEZE_TEST_ENGINES:-libnftables} project kernel "${options[@]}"
+  NETFREEZE_TEST_ENGINES=${NETFREEZE_TEST_ENGINES:-replay} project kernel "${options[@]}"
   vm "${options[@]}"
 else
   summary+=('kernel  left out: they make namespaces, which needs root (sudo npm test)' 'vm      left out, too')

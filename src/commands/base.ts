@@ -4,7 +4,7 @@ import { Command } from '@oclif/core/command';
 import { boolean } from '@oclif/core/flags';
 import type { Machine } from '../freeze/machine';
 import { asFailure, type Operation, type TargetReport } from '../freeze/report';
-import { chooseEngine } from '../nftables/choose';
+import { chooseEngine, isReplaying } from '../nftables/choose';
 import { requireCapabilities } from '../platform/capabilities';
 import { Exit, Failure } from '../platform/failure';
 import { failureJson, operationJson } from '../presentation/json';
@@ -63,6 +63,7 @@ export function thisMachine(): Machine {
   let engine: ReturnType<typeof chooseEngine> | undefined;
   return {
     stateDirectory: stateDirectory(),
+    replays: isReplaying(),
     engine() {
       engine ??= chooseEngine();
       return engine;

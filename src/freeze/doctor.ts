@@ -79,7 +79,7 @@ async function check(name: string, without: 'limited' | 'missing', trial: () => 
 function engineCheck(name: string, load: () => Promise<Engine>): Promise<Check> {
   return check(name, 'limited', async () => {
     const engine = await load();
-    const machine = { engine: async () => engine, stateDirectory: '' };
+    const machine = { engine: async () => engine, stateDirectory: '', replays: false };
     const template = await loadTemplate('drop');
     const plan: Plan = { ...emptyPlan, lease: parseDuration('30s', '--lease') };
     await rehearse(render(template, plan), template, plan, machine);

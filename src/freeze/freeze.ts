@@ -8,16 +8,22 @@ import { forgetWord } from '../hold/keeper';
 import { nothingLost } from '../hold/ledger';
 import { refuseHost } from '../namespace/namespace';
 import { links } from '../netlink/route';
-import { commit as commitChanges } from '../nftables/batch';
+import { confirm, send } from '../nftables/batch';
 import { NftRefusal } from '../nftables/engine';
-import { takeDown } from '../nftables/replay';
 import { Exit, Failure } from '../platform/failure';
 import { SystemError } from '../platform/libc';
 import { unitRun } from '../platform/systemd';
 import { shown } from '../platform/text';
-import { type FreezeRecord, type HoldRecord, identify, readRecord, wordFile, writeRecord } from '../record/record';
-import { leaseSet, tableName } from '../ruleset/acceptance';
-import { differences, leaseCovers, shape } from '../ruleset/canonical';
+import {
+  amendRecord,
+  type FreezeRecord,
+  type HoldRecord,
+  identify,
+  readRecord,
+  wordFile,
+  writeRecord,
+} from '../record/record';
+import { differences, type Expectation, leaseCovers, shape } from '../ruleset/canonical';
 import { closedDevices } from '../ruleset/plan';
 import { render } from '../ruleset/template';
 import { type Attempt, forEachTarget, resolveAll, withTargets } from './group';
@@ -30,10 +36,12 @@ import type { Machine } from './machine';
 import { asFailure, type Operation, type TargetReport } from './report';
 import { hasDied } from './runner';
 import { foreignTable } from './state/drift';
-import { generationOf, hasLease, isOurs, leaseUntil, readBack, readStanding } from './state/standing';
+import { bears, coversLease } from './state/imprint';
+import { generationOf, hasLease, isOurs, leaseUntil, readStanding, type Standing } from './state/standing';
 import { reportDryRun } from './steps/dry-run';
 import { prove } from './steps/proof';
 import { type Rehearsal, rehearse } from './steps/rehearse';
+import { takeDown } from './steps/rollback';
 import { settle } from './steps/settle';
 import { findShortcuts, flowtablesPass } from './steps/shortcuts';
 import { undo } from './steps/undo';
@@ -60,6 +68,7 @@ export function freezeTargets(attempts: Attempt[], request: FreezeRequest, machi
 /** The way of a freeze. Names are resolved and namespaces pinned when it begins, and their locks are held. */
 async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine): Promise<TargetReport[]> {
   const rehearsals = new Map<string, Promise<Rehearsal>>();
+  const texts = new Map<string, string>();
   return holdingSignals(async (interruptions) => {
     const step = async (action: (target: Work) => void | Promise<void>) => {
       await interruptions.check();
@@ -68,7 +77,7 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
     try {
       await step((target) => look(target, request, machine));
       await step(sayWhoElse);
-      await step((target) => renderText(target, request));
+      await step((target) => renderText(target, request, texts));
       await step((target) => rehearseOnce(target, request, machine, rehearsals));
       await step((target) => takeDownBefore(target, request, machine));
       if (request.dryRun) return await Promise.all(work.map((target) => reportDryRun(target, request)));
@@ -77,6 +86,7 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
       if (request.holdTimers) await step((target) => holdTimersOf(target, machine));
       await step((target) => hold(target, machine));
       await step(apply);
+      await step(confirmApplied);
       await step(settleDown);
       await step(prove);
       await step((target) => commit(target, request, machine));
@@ -131,9 +141,13 @@ async function sayWhoElse(target: Work): Promise<void> {
   if (others.length > 0) target.notes.push(`it shares its namespace with ${others.join(', ')}: frozen too`);
 }
 
-function renderText(target: Work, { template }: FreezeRequest): void {
+/** Targets with the same plan share a text. */
+function renderText(target: Work, { template }: FreezeRequest, texts: Map<string, string>): void {
   const started = performance.now();
-  target.text = render(template, target.plan);
+  const { devices, queues } = target.plan;
+  const own = JSON.stringify([devices, queues]);
+  target.text = texts.get(own) ?? render(template, target.plan);
+  texts.set(own, target.text);
   target.timings.renderMs = performance.now() - started;
 }
 
@@ -156,20 +170,14 @@ async function rehearseOnce(
 }
 
 /** What stood before, to go back to; and whether it is already what was asked for, or can't be changed into it. */
-async function takeDownBefore(
-  target: Work,
-  { holdTimers, run }: FreezeRequest,
-  { stateDirectory }: Machine,
-): Promise<void> {
+async function takeDownBefore(target: Work, { holdTimers, run }: FreezeRequest, machine: Machine): Promise<void> {
   const { record, expected } = target;
   // Read anew: the lease has run on during the rehearsal, and an earlier freeze gets back exactly the end that it had.
   const at = performance.now();
   const standing = readStanding(target.site);
   if (!standing || !expected) return;
-  const state = await readBack(target.site, { listing: true });
-  const isRaw = state.queues.some(({ by }) => by === 'xt');
-  const recording = isRaw ? takeDown(target.site.netfilter, 'inet', tableName) : null;
-  target.before = { state, lease: standing.lease, recording, at };
+  const { state, ...recorded } = await takeDown(target.site, standing, expected, machine);
+  target.before = { state, lease: standing.lease, ...recorded, at };
   const asked =
     run === null &&
     record?.phase === 'frozen' &&
@@ -177,9 +185,9 @@ async function takeDownBefore(
     (timersOf(record) !== null) === holdTimers &&
     hasLease(standing, target.plan.lease) &&
     (record.hold?.limit ?? target.plan.holdLimit) === target.plan.holdLimit;
-  const stands = leaseCovers(expected, state) && differences(expected, state).length === 0;
+  const stands = showsAlready(standing, expected, state);
   target.done = asked && stands && holdDrift(target.site, standing, record) === null;
-  if (target.done) target.held = ledgersOf(target.site, standing, { stateDirectory }, record);
+  if (target.done) target.held = ledgersOf(target.site, standing, machine, record);
   if (target.done || standing.lease.state === 'ended') return;
   const { freezing } = standing;
   if (freezing && freezing.mode !== target.plan.mode) throw otherMode(target.name, freezing.mode);
@@ -193,11 +201,19 @@ async function takeDownBefore(
   );
 }
 
+/** Whether what stands is what is asked for, so that nothing is to be loaded. */
+function showsAlready({ dump }: Standing, expected: Expectation, state: Expectation): boolean {
+  const { imprint } = expected;
+  if (imprint && bears(dump, imprint)) return coversLease(dump, imprint);
+  return leaseCovers(expected, state) && differences(expected, state).length === 0;
+}
+
 /**
  * What is left of a freeze whose lease has ended stops nothing, so that it may go before the new one comes. What a steal
  * holds still goes on, or is discarded where that is too late.
  */
 async function clearEnded(target: Work, machine: Machine): Promise<void> {
+  if (!target.before) return;
   const standing = readStanding(target.site);
   const isSteal = standing?.freezing?.mode === 'steal' || target.plan.mode === 'steal';
   if (standing?.lease.state !== 'ended' || !isSteal) return;
@@ -210,10 +226,20 @@ async function clearEnded(target: Work, machine: Machine): Promise<void> {
   target.before = null;
 }
 
+let user: FreezeRecord['by'] | undefined;
+
+/** Who freezes. */
+function thisUser(): FreezeRecord['by'] {
+  if (!user) {
+    const { username, uid } = userInfo();
+    user = { user: process.env.SUDO_USER || username, uid, pid: process.pid };
+  }
+  return user;
+}
+
 /** The record says `freezing` before the kernel is touched. */
 function recordIntent(target: Work, { reason, template, plan, run }: FreezeRequest, machine: Machine): void {
   if (target.done) return;
-  const { username, uid } = userInfo();
   const intent: FreezeRecord = {
     schema: 'netfreeze/1',
     phase: 'freezing',
@@ -224,7 +250,7 @@ function recordIntent(target: Work, { reason, template, plan, run }: FreezeReque
     leaseMs: plan.lease,
     leaseUntilMs: null,
     reason,
-    by: { user: process.env.SUDO_USER || username, uid, pid: process.pid },
+    by: thisUser(),
     run,
     invocation: unitRun(),
     since: new Date().toISOString(),
@@ -247,20 +273,18 @@ function leftBefore({ before, plan, site, record }: Work, { stateDirectory }: Ma
   return leftSoFar(site, plan.queues, stateDirectory, record);
 }
 
-/** One transaction: both directions, all families. */
+/**
+ * One transaction: both directions, all families. What was recorded goes out to one namespace after the other, and what the
+ * kernel has answered is read when all have it, so that they are frozen at nearly one moment.
+ */
 async function apply(target: Work): Promise<void> {
   if (target.done) return;
   const started = performance.now();
   try {
-    if (target.recording) {
-      const { frame, flush, rules, elements } = target.recording;
-      commitChanges(target.site.netfilter, [...frame, ...flush, ...rules, ...elements(leaseSet, undefined)]);
-    } else {
-      const session = await target.site.session();
-      await session.load(target.text);
-    }
+    if (target.recording) send(target.site.netfilter, target.recording);
+    else await (await target.site.session()).load(target.text);
+    target.appliedAt = performance.now();
   } catch (cause) {
-    if (cause instanceof SystemError && target.recording) throw applyRefused(target.name, cause);
     if (!(cause instanceof NftRefusal)) throw cause;
     throw new Failure(
       'apply-refused',
@@ -270,6 +294,17 @@ async function apply(target: Work): Promise<void> {
     );
   } finally {
     target.timings.applyMs = performance.now() - started;
+  }
+}
+
+/** What the kernel has answered to what was sent. */
+function confirmApplied(target: Work): void {
+  if (target.done || !target.recording) return;
+  try {
+    confirm(target.site.netfilter, target.recording);
+  } catch (cause) {
+    if (cause instanceof SystemError) throw applyRefused(target.name, cause);
+    throw cause;
   }
 }
 
@@ -286,14 +321,13 @@ function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): 
     target.notes.push(...releaseTimers(target.site.namespace, timersOf(target.intent)));
     target.intent.timers = null;
   }
-  const record: FreezeRecord = {
-    ...target.intent,
+  const record = amendRecord(machine.stateDirectory, target.intent, {
     phase: 'frozen',
     leaseUntilMs: leaseUntil(target.standing),
     generation: generationOf(target.site),
+    timers: target.intent.timers,
     hold: holdRecord(target, target.intent.hold?.left ?? null),
-  };
-  writeRecord(machine.stateDirectory, record);
+  });
   target.record = record;
   if (target.standing) target.held = ledgersOf(target.site, target.standing, machine, record);
 }

@@ -1,5 +1,6 @@
 /** Many targets, one operation: names resolved and pinned, locks held, sockets closed at the end. */
 import { release, sameNamespace } from '../namespace/namespace';
+import { keepLowDescriptors } from '../platform/descriptors';
 import { Failure } from '../platform/failure';
 import { withLocks } from '../record/lock';
 import { resolve, type Target } from '../target/target';
@@ -22,9 +23,13 @@ export interface Outcome {
   failures: Array<Failure | null>;
 }
 
+/** So many targets take no more descriptors than any library can use. */
+const few = 100;
+
 /** Resolves and pins every name; what fails is kept beside the name. */
 export async function resolveAll(names: string[]): Promise<Attempt[]> {
   const attempts: Attempt[] = [];
+  if (names.length > few) keepLowDescriptors();
   for (const name of names) {
     try {
       attempts.push({ name, target: await resolve(name), failure: null });
@@ -83,6 +88,7 @@ export async function onEach(
   const done: Target[] = [];
   const targets: TargetReport[] = [];
   const failures: Failure[] = [];
+  const opened: Opened[] = [];
   for (const { name, target, failure } of attempts) {
     if (target && done.some((other) => sameNamespace(other.namespace, target.namespace))) {
       release(target.namespace);
@@ -91,23 +97,26 @@ export async function onEach(
     if (target) done.push(target);
     try {
       if (!target) throw failure;
-      targets.push(await onOne(target, machine, operation, options.withoutState ?? false));
+      const one = open(target, machine);
+      opened.push(one);
+      targets.push(await onOne(one, machine, operation, options.withoutState ?? false));
     } catch (error) {
       const own = asFailure(error);
       failures.push(own);
       targets.push(failedReport(target?.name ?? name, target?.namespace ?? null, own));
     }
   }
+  // Together, at the end: each of them waits for what nf_tables has to tidy up (FACTS, Time).
+  for (const { site } of opened) site.close();
   return { targets, failure: failures[0] ?? null };
 }
 
 async function onOne(
-  target: Target,
+  opened: Opened,
   machine: Machine,
   operation: (target: Opened) => Promise<TargetReport>,
   withoutState: boolean,
 ): Promise<TargetReport> {
-  const opened = open(target, machine);
   try {
     return await withLocks(machine.stateDirectory, [lockOf(opened)], () => operation(opened));
   } catch (error) {
@@ -115,8 +124,6 @@ async function onOne(
     if (!withoutState || !(error instanceof Failure) || error.code !== 'state-directory') throw error;
     const report = await operation(opened);
     return { ...report, notes: [...report.notes, `done without a lock: ${error.message}`] };
-  } finally {
-    opened.site.close();
   }
 }
 

@@ -1,5 +1,5 @@
 /** A freeze that a command ran under, and that is to stand when that command's netfreeze has gone. */
-import { readRecord, writeRecord } from '../record/record';
+import { amendRecord, readRecord } from '../record/record';
 import { type Attempt, onEach } from './group';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
@@ -12,7 +12,7 @@ export const keepStanding = (attempts: Attempt[], lease: NewLease, machine: Mach
     onEach(attempts, machine, async (target) => {
       const report = await renewOne(target, lease, machine);
       const record = readRecord(machine.stateDirectory, target.site.namespace);
-      if (record) writeRecord(machine.stateDirectory, { ...record, run: null });
+      if (record) amendRecord(machine.stateDirectory, record, { run: null });
       return { ...report, notes: [] };
     }),
   );

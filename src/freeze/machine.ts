@@ -10,6 +10,8 @@ import { isErrno } from '../platform/libc';
 export interface Machine {
   /** The way to nft; chosen when it is first needed. */
   engine(): Promise<Engine>;
+  /** Whether what nft has compiled once is replayed into each target (nftables/choose.ts). */
+  replays: boolean;
   stateDirectory: string;
 }
 

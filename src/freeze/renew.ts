@@ -1,7 +1,10 @@
 /** Renewing a lease: its elements are deleted and added in one transaction, so that a lease that has ended stays ended. */
+import { commit } from '../nftables/batch';
 import { NftRefusal } from '../nftables/engine';
+import { renewal } from '../nftables/replay';
 import { Exit, Failure } from '../platform/failure';
-import { readRecord, writeRecord } from '../record/record';
+import { SystemError } from '../platform/libc';
+import { amendRecord, readRecord } from '../record/record';
 import { leaseSet, tableName } from '../ruleset/acceptance';
 import { type Duration, durationText, remaining } from '../ruleset/duration';
 import { type Attempt, type Opened, onEach, resolveAll } from './group';
@@ -66,9 +69,8 @@ export async function renewOne(target: Opened, asked: NewLease, machine: Machine
   const handover = standing.freezing?.mode === 'steal' ? handOver(target, record, length, machine) : null;
   let renewed: Standing | null;
   try {
-    const { lease } = await readBack(site, { listing: false });
-    if (lease.length === 0) throw notFrozen(name, 'its lease has just ended');
-    await load(target, renewingText(lease, length));
+    if (machine.replays) retime(target, standing, length);
+    else await load(target, length);
     renewed = readStanding(site);
   } catch (error) {
     handover?.undo();
@@ -82,8 +84,7 @@ export async function renewOne(target: Opened, asked: NewLease, machine: Machine
   await handover?.finish(renewed.lease);
   // Also where it is not what was asked for: when it ends is what the record must know.
   if (record) {
-    writeRecord(machine.stateDirectory, {
-      ...record,
+    amendRecord(machine.stateDirectory, record, {
       leaseMs: length,
       leaseUntilMs: leaseUntil(renewed),
       generation: generationOf(site),
@@ -109,24 +110,36 @@ function renewingText(elements: string[], length: Duration | null): string {
   ].join('\n');
 }
 
-async function load({ site, name }: Opened, text: string): Promise<void> {
+/** One transaction of the kernel's own messages. */
+function retime({ site, name }: Opened, { dump }: Standing, length: Duration | null): void {
+  try {
+    commit(site.netfilter, renewal(dump, tableName, leaseSet, length));
+  } catch (cause) {
+    if (!(cause instanceof SystemError)) throw cause;
+    throw refused(site, name, 'the kernel', cause.message, cause);
+  }
+}
+
+async function load({ site, name }: Opened, length: Duration | null): Promise<void> {
+  const { lease } = await readBack(site, { listing: false });
+  if (lease.length === 0) throw notFrozen(name, 'its lease has just ended');
+  const text = renewingText(lease, length);
   try {
     const session = await site.session();
     await session.load(text);
   } catch (cause) {
     if (!(cause instanceof NftRefusal)) throw cause;
-    // The kernel says ENOENT when the elements have gone meanwhile: the lease has ended.
-    if (readStanding(site)?.lease.state === 'ended') throw notFrozen(name, 'its lease has just ended');
-    throw new Failure(
-      'renew-refused',
-      Exit.verificationFailed,
-      `nft refused to renew ${name}: ${cause.answer.trim()}`,
-      {
-        suggestions: ['the freeze stands until its lease ends; try again'],
-        cause,
-      },
-    );
+    throw refused(site, name, 'nft', cause.answer.trim(), cause);
   }
+}
+
+function refused(site: Opened['site'], name: string, who: string, answer: string, cause: unknown): Failure {
+  // The kernel says ENOENT when the elements have gone meanwhile: the lease has ended.
+  if (readStanding(site)?.lease.state === 'ended') return notFrozen(name, 'its lease has just ended');
+  return new Failure('renew-refused', Exit.verificationFailed, `${who} refused to renew ${name}: ${answer}`, {
+    suggestions: ['the freeze stands until its lease ends; try again'],
+    cause,
+  });
 }
 
 const notFrozen = (name: string, why: string) =>

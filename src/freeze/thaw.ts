@@ -12,13 +12,13 @@ import { Exit, Failure } from '../platform/failure';
 import { isErrno, SystemError } from '../platform/libc';
 import { removeCriuNote } from '../record/criu-note';
 import {
+  amendRecord,
   type FreezeRecord,
   listRecords,
   readRecord,
   removeRecord,
   stateName,
   wordFile,
-  writeRecord,
 } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import { fileTarget } from '../target/target';
@@ -112,7 +112,7 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   if (how === 'release') refuseUnseenKeeper(target, record);
   const lostSoFar = ledgersOf(site, standing, machine, record);
   const thawing = record && asThawing(site, record, how, machine);
-  if (thawing) notes.push(...noting(() => writeThawing(machine, thawing)));
+  if (record && thawing) notes.push(...noting(() => writeThawing(machine, record, thawing)));
   const before = standingReport(report, standing, record, 'thawed');
   const plan = planKick(site.namespace, needsKick(how, lostSoFar), request.kick, notes);
   const released = await remove(target, how, thawing, machine);
@@ -141,12 +141,12 @@ function refuseUnseenKeeper({ site, name }: Opened, record: FreezeRecord | null)
 }
 
 /** What the keeper has left word of is in the record from now on. */
-function writeThawing({ stateDirectory }: Machine, record: FreezeRecord): void {
+function writeThawing({ stateDirectory }: Machine, record: FreezeRecord, { phase, hold }: FreezeRecord): void {
   try {
-    writeRecord(stateDirectory, record);
+    amendRecord(stateDirectory, record, { phase, hold });
   } finally {
     // Also where it could not be written: counted twice, it would hide what was lost.
-    if (record.hold?.left) forgetWord(wordFile(stateDirectory, record.namespace));
+    if (hold?.left) forgetWord(wordFile(stateDirectory, record.namespace));
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { Holding } from '../hold/hold';
 import type { Ledgers } from '../hold/ledger';
-import type { Recording } from '../nftables/replay';
+import type { Transaction } from '../nftables/batch';
 import { Exit, type Failure } from '../platform/failure';
 import type { FreezeRecord, Runner } from '../record/record';
 import type { Expectation } from '../ruleset/canonical';
@@ -39,8 +39,10 @@ export interface Work extends Opened {
   record: FreezeRecord | null;
   before: Before | null;
   expected: Expectation | null;
-  /** What is loaded instead of the text, where nft can't say what the text says. */
-  recording: Recording | null;
+  /** What is replayed into it; null: the text is loaded by nft. */
+  recording: Transaction | null;
+  /** performance.now() when the kernel had taken it; null: nothing was loaded. */
+  appliedAt: number | null;
   /** Mode steal: the bound queues and their keeper, once they are there. */
   holding: Holding | null;
   held: Ledgers | null;
@@ -65,6 +67,7 @@ export function begin(opened: Opened, { plan }: FreezeRequest): Work {
     before: null,
     expected: null,
     recording: null,
+    appliedAt: null,
     holding: null,
     held: null,
     done: false,

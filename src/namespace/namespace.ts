@@ -165,8 +165,13 @@ export function isSocketIn(socketFd: number, namespace: NamespaceId): boolean {
   }
 }
 
+let boot: string | undefined;
+
 /** @returns this boot's identifier, by which what an earlier boot left behind is told apart */
-export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+export function bootId(): string {
+  boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return boot;
+}
 
 /**
  * The machine's first namespace and the one that netfreeze runs in carry the host's own traffic.
@@ -175,13 +180,20 @@ export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_i
 export function hostRole(namespace: NamespaceId): string | null {
   if (sameNamespace(namespace, ownNamespace())) return 'the namespace that netfreeze itself runs in';
   if (namespace.inode === NET_NS_INIT_INO) return "the machine's first namespace";
+  first ??= firstNamespace();
+  return sameNamespace(namespace, first) ? "the machine's first namespace" : null;
+}
+
+let first: NamespaceId | undefined;
+
+/** @returns the namespace of process 1; where that can't be seen from here, the one that netfreeze runs in */
+function firstNamespace(): NamespaceId {
   try {
     const { dev, ino } = statSync('/proc/1/ns/net');
-    if (sameNamespace(namespace, { device: dev, inode: ino })) return "the machine's first namespace";
+    return { device: dev, inode: ino };
   } catch {
-    // Not to be seen from here; the other checks stand.
+    return ownNamespace();
   }
-  return null;
 }
 
 /**

@@ -64,13 +64,15 @@ export function message(
   header: Buffer,
   ...attributes: Buffer[]
 ): Buffer {
-  const body = Buffer.concat([header, ...attributes]);
-  const bytes = Buffer.alloc(headerLength);
-  bytes.writeUInt32LE(headerLength + body.length, 0);
+  const length = attributes.reduce((sum, part) => sum + part.length, headerLength + header.length);
+  const bytes = Buffer.alloc(length);
+  bytes.writeUInt32LE(length, 0);
   bytes.writeUInt16LE(type, 4);
   bytes.writeUInt16LE(flags | NLM_F.REQUEST, 6);
   bytes.writeUInt32LE(sequence, 8);
-  return Buffer.concat([bytes, body]);
+  let at = headerLength + header.copy(bytes, headerLength);
+  for (const part of attributes) at += part.copy(bytes, at);
+  return bytes;
 }
 
 /**
@@ -102,7 +104,13 @@ export function* attributes(bytes: Buffer, offset = 0): Generator<Attribute> {
 
 /** @returns the first attribute of that type, or undefined */
 export function find(bytes: Buffer, type: number, offset = 0): Buffer | undefined {
-  for (const found of attributes(bytes, offset)) if (found.type === type) return found.data;
+  // As attributes() walks, without a view of each attribute that is passed by: this is asked thousands of times.
+  for (let at = offset; at + 4 <= bytes.length; ) {
+    const length = bytes.readUInt16LE(at);
+    if (length < 4 || at + length > bytes.length) return undefined;
+    if ((bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK) === type) return bytes.subarray(at + 4, at + length);
+    at += pad(length);
+  }
   return undefined;
 }
 

@@ -3,7 +3,7 @@
  * namespace that is current when it is opened, and keeps belonging to it after the thread has left (FACTS).
  */
 import { closeSync } from 'node:fs';
-import { isErrno, limitReading, recv, SystemError, sendto, setsockopt, socket } from '../platform/libc';
+import { isErrno, limitReading, recv, SystemError, sendto, socket } from '../platform/libc';
 import { type Message, messages, NLM_F, NLMSG } from './message';
 
 /** linux/netlink.h: the families that netfreeze talks to. */
@@ -14,8 +14,10 @@ export const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
 export const SOL_NETLINK = 270;
-const NETLINK_EXT_ACK = 11;
-const NETLINK_CAP_ACK = 10;
+/** sys/socket.h */
+const MSG_DONTWAIT = 0x40;
+/** How long a kernel may take that has not answered by the time its system call returned, in milliseconds. */
+const patience = 5000;
 
 /** sockaddr_nl of the kernel: family 16, port 0, no groups. */
 const kernelAddress = Buffer.from([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -40,6 +42,12 @@ export interface NetlinkSocket {
    * @throws SystemError with the first error that the kernel answered
    */
   batch(requests: Request[]): void;
+  /**
+   * Sends a datagram of several messages, whose numbers go up by one; verdict() reads what came of it.
+   */
+  transmit(datagram: Buffer): void;
+  /** Waits for the answer to message `last`; throws SystemError with the first error since message `first`. */
+  verdict(first: number, last: number): void;
   /** Sends one request and waits for no answer: the kernel has dealt with it when this returns. */
   post(request: Request): void;
   close(): void;
@@ -47,13 +55,7 @@ export interface NetlinkSocket {
 
 /** Opens a netlink socket in the namespace that is current. */
 export function openNetlink(family: number): NetlinkSocket {
-  const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family);
-  // A kernel that does not answer must not hang us.
-  limitReading(fd, 5000);
-  for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
-    setsockopt(fd, SOL_NETLINK, option, Buffer.from([1, 0, 0, 0]), 4);
-  }
-  return netlinkOn(fd);
+  return netlinkOn(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family));
 }
 
 /** @returns the conversation over a netlink socket that is open already; closing it closes the descriptor */
@@ -61,10 +63,13 @@ export function netlinkOn(fd: number): NetlinkSocket {
   let sequence = 0;
   let open = true;
 
+  const transmit = (bytes: Buffer): void => {
+    sendto(fd, bytes, bytes.length, 0, kernelAddress, kernelAddress.length);
+  };
+
   const send = (request: Request): number => {
     sequence += 1;
-    const bytes = request(sequence);
-    sendto(fd, bytes, bytes.length, 0, kernelAddress, kernelAddress.length);
+    transmit(request(sequence));
     return sequence;
   };
 
@@ -81,7 +86,7 @@ export function netlinkOn(fd: number): NetlinkSocket {
         let interrupted = false;
         for (const answer of receive(fd, send(request))) {
           interrupted ||= (answer.flags & NLM_F.DUMP_INTR) !== 0;
-          answers.push({ ...answer, payload: Buffer.from(answer.payload) });
+          answers.push(answer);
         }
         if (!interrupted || attempt >= dumpAttempts) return answers;
       }
@@ -92,10 +97,11 @@ export function netlinkOn(fd: number): NetlinkSocket {
         sequence += 1;
         return request(sequence);
       });
-      const bytes = Buffer.concat(datagrams);
-      sendto(fd, bytes, bytes.length, 0, kernelAddress, kernelAddress.length);
+      transmit(Buffer.concat(datagrams));
       receiveVerdict(fd, first, sequence - 1);
     },
+    transmit,
+    verdict: (first, last) => receiveVerdict(fd, first, last),
     post(request) {
       send(request);
     },
@@ -112,7 +118,7 @@ function receiveVerdict(fd: number, first: number, last: number): void {
   for (;;) {
     const length = receiveDatagram(fd);
     for (const { type, sequence, payload } of messages(datagram.subarray(0, length))) {
-      if (type !== NLMSG.ERROR || sequence < first) continue;
+      if (type !== NLMSG.ERROR || sequence < first || sequence > last) continue;
       const errno = payload.length >= 4 ? -payload.readInt32LE(0) : 0;
       if (errno > 0) failure ??= new SystemError('netlink', errno);
       // A batch that is refused as a whole (no right to it, out of memory) is answered at its first message alone.
@@ -123,11 +129,11 @@ function receiveVerdict(fd: number, first: number, last: number): void {
   }
 }
 
-/** Yields the answers to one request until its end; throws on an error answer. */
+/** Yields the answers to one request until its end, each to be kept; throws on an error answer. */
 function* receive(fd: number, sequence: number): Generator<Message> {
   for (;;) {
     const length = receiveDatagram(fd);
-    for (const answer of messages(datagram.subarray(0, length))) {
+    for (const answer of messages(Buffer.from(datagram.subarray(0, length)))) {
       if (answer.sequence !== sequence) continue; // A late answer to an earlier request that we gave up.
       if (answer.type === NLMSG.ERROR || answer.type === NLMSG.DONE) {
         const errno = answer.payload.length >= 4 ? -answer.payload.readInt32LE(0) : 0;
@@ -140,7 +146,15 @@ function* receive(fd: number, sequence: number): Generator<Message> {
   }
 }
 
+/** The kernel has answered when the call that asked it returns, so that there is nothing to wait for. */
 function receiveDatagram(fd: number): number {
+  try {
+    return recv(fd, datagram, datagram.length, MSG_DONTWAIT);
+  } catch (error) {
+    if (!isErrno(error, 'EAGAIN')) throw error;
+  }
+  // If there is, a kernel that never answers must not hang us.
+  limitReading(fd, patience);
   try {
     return recv(fd, datagram, datagram.length, 0);
   } catch (error) {

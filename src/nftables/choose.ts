@@ -3,8 +3,17 @@ import { Exit, Failure } from '../platform/failure';
 import type { Engine } from './engine';
 
 /**
- * Chooses the engine: libnftables in this process, or the nft program where the library can't be loaded.
- * @param forced NETFREEZE_ENGINE: `libnftables` or `nft`
+ * Whether what nft has compiled once is replayed into each target, and proven by what the kernel dumps. With an engine that
+ * is forced, each target is loaded and listed by that engine, which proves the replay as well.
+ * @param forced NETFREEZE_ENGINE
+ */
+export const isReplaying = (forced = process.env.NETFREEZE_ENGINE): boolean =>
+  !['libnftables', 'nft'].includes(forced ?? '');
+
+/**
+ * Chooses the engine that compiles and lists: libnftables in this process, or the nft program where the library can't be
+ * loaded.
+ * @param forced NETFREEZE_ENGINE: `libnftables` or `nft`; `replay` is what is done unless told
  * @throws Failure `no-nftables` when there is neither, `bad-engine` for another name
  */
 export async function chooseEngine(forced = process.env.NETFREEZE_ENGINE): Promise<Engine> {
@@ -14,13 +23,14 @@ export async function chooseEngine(forced = process.env.NETFREEZE_ENGINE): Promi
     case 'nft':
       return (await import('./nft-program')).nftProgram();
     case '':
+    case 'replay':
       return firstOf(
         async () => (await import('./libnftables')).libnftables(),
         async () => (await import('./nft-program')).nftProgram(),
       );
     default:
       throw new Failure('bad-engine', Exit.usage, `NETFREEZE_ENGINE is "${forced}"`, {
-        suggestions: ['set it to libnftables or nft, or leave it unset'],
+        suggestions: ['set it to replay, libnftables or nft, or leave it unset'],
       });
   }
 }

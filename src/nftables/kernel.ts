@@ -5,11 +5,11 @@
 import { attributes, find, int32, message, NLM_F, stringAttribute, textOf, uint32, uint64 } from '../netlink/message';
 import type { NetlinkSocket, Request } from '../netlink/socket';
 import { isErrno } from '../platform/libc';
+import { type Dump, isCounter, type Part, setName } from './dump';
 import {
   families,
   NFNL_SUBSYS_NFTABLES,
   NFT_MSG,
-  NFT_OBJECT_COUNTER,
   NFTA_CHAIN,
   NFTA_COUNTER,
   NFTA_DATA_VALUE,
@@ -142,25 +142,36 @@ export function elements(
     if (answers !== null) found ??= [];
     for (const { payload } of answers ?? []) {
       const list = find(payload, NFTA_SET_ELEM_LIST.ELEMENTS, sizeofNfgenmsg);
-      for (const { data } of list ? attributes(list) : []) {
-        const key = find(data, NFTA_SET_ELEM.KEY);
-        found?.push({
-          key: `${family} ${(key && find(key, NFTA_DATA_VALUE))?.toString('hex') ?? ''}`,
-          timeoutMs: milliseconds(find(data, NFTA_SET_ELEM.TIMEOUT)),
-          expiresMs: milliseconds(find(data, NFTA_SET_ELEM.EXPIRATION)),
-        });
-      }
+      for (const { data } of list ? attributes(list) : []) found?.push(timedElement(family, data));
     }
   }
   return found;
 }
 
-/** @returns the named counters of the tables of that name, those of several families added up */
-export function counters(netfilter: NetlinkSocket, table: string): Map<string, Count> {
+function timedElement(family: string, item: Buffer): TimedElement {
+  const key = find(item, NFTA_SET_ELEM.KEY);
+  return {
+    key: `${family} ${(key && find(key, NFTA_DATA_VALUE))?.toString('hex') ?? ''}`,
+    timeoutMs: milliseconds(find(item, NFTA_SET_ELEM.TIMEOUT)),
+    expiresMs: milliseconds(find(item, NFTA_SET_ELEM.EXPIRATION)),
+  };
+}
+
+/** @returns the elements of one set in each of the tables; null where no table has such a set */
+export function elementsIn(
+  { sets, elements: found }: Pick<Dump, 'sets' | 'elements'>,
+  set: string,
+): TimedElement[] | null {
+  if (!sets.some(({ payload }) => setName(payload) === set)) return null;
+  return found
+    .filter((one) => one.set === set)
+    .flatMap(({ family, items }) => items.map((item) => timedElement(family, item)));
+}
+
+/** @returns the named counters, those of several families added up */
+export function countersIn(objects: Part[]): Map<string, Count> {
   const found = new Map<string, Count>();
-  for (const { payload } of dump(netfilter, NFT_MSG.GETOBJ)) {
-    if (textOf(find(payload, NFTA_OBJ.TABLE, sizeofNfgenmsg)) !== table) continue;
-    if (uint32(find(payload, NFTA_OBJ.TYPE, sizeofNfgenmsg)) !== NFT_OBJECT_COUNTER) continue;
+  for (const { payload } of objects.filter((object) => isCounter(object.payload))) {
     const data = find(payload, NFTA_OBJ.DATA, sizeofNfgenmsg);
     const name = textOf(find(payload, NFTA_OBJ.NAME, sizeofNfgenmsg));
     const before = found.get(name) ?? { packets: 0, bytes: 0 };
@@ -172,16 +183,12 @@ export function counters(netfilter: NetlinkSocket, table: string): Map<string, C
   return found;
 }
 
-/** @returns the comments of the rules of the tables of that name, in the kernel's order */
-export function ruleComments(netfilter: NetlinkSocket, table: string): string[] {
-  const comments: string[] = [];
-  for (const { payload } of dump(netfilter, NFT_MSG.GETRULE)) {
-    if (textOf(find(payload, NFTA_RULE.TABLE, sizeofNfgenmsg)) !== table) continue;
-    const comment = commentIn(find(payload, NFTA_RULE.USERDATA, sizeofNfgenmsg));
-    if (comment !== undefined) comments.push(comment);
-  }
-  return comments;
-}
+/** @returns the comments of rules, in their order */
+export const commentsIn = (rules: Part[]): string[] =>
+  rules.flatMap(({ payload }) => commentIn(find(payload, NFTA_RULE.USERDATA, sizeofNfgenmsg)) ?? []);
+
+/** @returns the flags of a table (linux/netfilter/nf_tables.h: 1 is dormant, 2 owner), which nft before 1.1.0 prints as garbage */
+export const flagsOf = ({ payload }: Part): number => uint32(find(payload, NFTA_TABLE.FLAGS, sizeofNfgenmsg)) ?? 0;
 
 /** @returns the flowtables of the namespace; none on a kernel without them */
 export function flowtables(netfilter: NetlinkSocket): Flowtable[] {

@@ -1,5 +1,6 @@
 /** libnftables in this process: no program is started. */
 import { inside, type Namespace } from '../namespace/namespace';
+import { takeBackLowDescriptor, withLowDescriptor } from '../platform/descriptors';
 import { Exit, Failure } from '../platform/failure';
 import { nativeCalls, withoutStandardError } from '../platform/libc';
 import { type Engine, NftRefusal, type Session, type TableName } from './engine';
@@ -56,18 +57,39 @@ function loadLibrary(): Library {
   };
 }
 
-function openSession(nft: Library, namespace: Namespace): Session {
-  const context = inside(namespace, () => nft.create(NFT_CTX_DEFAULT));
+/** Contexts that are open, the oldest first. Each has a descriptor, of those that it can use there are few. */
+const open = new Map<Namespace, Context>();
+const mostOpen = 32;
+
+/** @returns the context of a namespace, opened where it is not */
+function contextIn(nft: Library, namespace: Namespace): Context {
+  const found = open.get(namespace);
+  if (found) return found;
+  const [oldest] = open.keys();
+  if (oldest && open.size >= mostOpen) closeContext(nft, oldest);
+  const context = inside(namespace, () => withLowDescriptor(() => nft.create(NFT_CTX_DEFAULT)));
   if (context === null) {
     throw new Failure('no-nft-context', Exit.unexpected, 'libnftables could not open a context (out of memory?)');
   }
+  open.set(namespace, context);
   nft.bufferOutput(context);
   nft.bufferErrors(context);
-  let open = true;
+  return context;
+}
 
+function closeContext(nft: Library, namespace: Namespace): void {
+  const context = open.get(namespace);
+  if (!context) return;
+  open.delete(namespace);
+  nft.free(context);
+  takeBackLowDescriptor();
+}
+
+function openSession(nft: Library, namespace: Namespace): Session {
   // Names of devices are looked up in the namespace that is current, so each command runs inside.
-  const run = (text: string, flags: number): string =>
-    inside(namespace, () => {
+  const run = (text: string, flags: number): string => {
+    const context = contextIn(nft, namespace);
+    return inside(namespace, () => {
       nft.setOutputFlags(context, flags);
       // libxtables, which it asks about iptables' targets, talks past the buffers.
       const status = withoutStandardError(() => nft.run(context, text));
@@ -76,6 +98,7 @@ function openSession(nft: Library, namespace: Namespace): Session {
       if (status !== 0) throw new NftRefusal(errors, text);
       return output;
     });
+  };
 
   const list = ({ family, name }: TableName, flags: number) =>
     run(`list table ${family} ${name}`, flags | NFT_CTX_OUTPUT.NUMERIC_PRIO);
@@ -90,9 +113,6 @@ function openSession(nft: Library, namespace: Namespace): Session {
     async listText(tables) {
       return tables.map((table) => list(table, NFT_CTX_OUTPUT.STATELESS)).join('');
     },
-    close() {
-      if (open) nft.free(context);
-      open = false;
-    },
+    close: () => closeContext(nft, namespace),
   };
 }

@@ -9,6 +9,7 @@ export const NFNLGRP_NFTABLES = 7;
 export const NFT_MSG = {
   NEWTABLE: 0,
   GETTABLE: 1,
+  DELTABLE: 2,
   NEWCHAIN: 3,
   GETCHAIN: 4,
   NEWRULE: 6,
@@ -46,7 +47,7 @@ export const NFTA_LIST_ELEM = 1;
 export const NFTA_SET = { TABLE: 1, NAME: 2, FLAGS: 3, ID: 10, HANDLE: 16, TYPE: 19, COUNT: 20 } as const;
 export const NFT_SET_ANONYMOUS = 0x1;
 export const NFTA_SET_ELEM_LIST = { TABLE: 1, SET: 2, ELEMENTS: 3 } as const;
-export const NFTA_SET_ELEM = { KEY: 1, TIMEOUT: 4, EXPIRATION: 5 } as const;
+export const NFTA_SET_ELEM = { KEY: 1, TIMEOUT: 4, EXPIRATION: 5, EXPR: 7, EXPRESSIONS: 11 } as const;
 export const NFTA_DATA_VALUE = 1;
 export const NFTA_OBJ = { TABLE: 1, NAME: 2, TYPE: 3, DATA: 4, USE: 5, HANDLE: 6, PAD: 7 } as const;
 export const NFT_OBJECT_COUNTER = 1;
@@ -73,7 +74,6 @@ export const families: Record<number, string> = { 1: 'inet', 2: 'ip', 3: 'arp', 
 export const sizeofNfgenmsg = 4;
 
 /** @returns a struct nfgenmsg: family by nft's name for it, version 0, resource 0 */
-export function nfgenmsg(family?: string): Buffer {
-  const [number] = Object.entries(families).find(([, name]) => name === family) ?? ['0'];
-  return Buffer.from([Number(number), 0, 0, 0]);
-}
+export const nfgenmsg = (family = ''): Buffer => Buffer.from([numberOf.get(family) ?? 0, 0, 0, 0]);
+
+const numberOf = new Map(Object.entries(families).map(([number, name]) => [name, Number(number)]));

@@ -2,7 +2,7 @@
  * The rules that hand packets to NFQUEUE, as the kernel shows them. nft's JSON leaves the number out in some versions,
  * and always where the rule is iptables' target (FACTS).
  */
-import { attributes, find, message, NLM_F, textOf } from '../netlink/message';
+import { attributes, find, message, NLM_F, stringAttribute, textOf } from '../netlink/message';
 import type { NetlinkSocket } from '../netlink/socket';
 import {
   families,
@@ -30,12 +30,17 @@ export interface QueueRule {
   flags: number;
 }
 
-/** @returns every rule of the namespace that queues packets, in the kernel's order; -1 where the packet decides the number */
-export function queueRules(netfilter: NetlinkSocket): QueueRule[] {
+/**
+ * @param of the name of tables; null: every table
+ * @returns the rules that queue packets, in the kernel's order; -1 where the packet decides the number
+ */
+export function queueRules(netfilter: NetlinkSocket, of: string | null): QueueRule[] {
   const found: QueueRule[] = [];
+  const filter = of === null ? [] : [stringAttribute(NFTA_RULE.TABLE, of)];
   const request = (sequence: number) =>
-    message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG.GETRULE, NLM_F.DUMP, sequence, nfgenmsg());
+    message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG.GETRULE, NLM_F.DUMP, sequence, nfgenmsg(), ...filter);
   for (const { payload } of netfilter.dump(request)) {
+    if (!queueing.some((word) => payload.includes(word))) continue;
     const list = find(payload, NFTA_RULE.EXPRESSIONS, sizeofNfgenmsg);
     for (const { data } of list ? attributes(list) : []) {
       const queue = queueOf(textOf(find(data, NFTA_EXPR.NAME)), find(data, NFTA_EXPR.DATA) ?? Buffer.alloc(0));
@@ -48,6 +53,9 @@ export function queueRules(netfilter: NetlinkSocket): QueueRule[] {
   }
   return found;
 }
+
+/** Without one of these names in it a rule queues nothing, and need not be taken apart. */
+const queueing = ['queue\0', 'NFQUEUE\0'].map((word) => Buffer.from(word));
 
 function queueOf(name: string, data: Buffer): Pick<QueueRule, 'by' | 'number' | 'total' | 'flags'> | null {
   if (name === 'queue') {

@@ -3,27 +3,22 @@
  * table again elsewhere (FACTS, Replay). netfreeze uses it where nft can't say what must be loaded: a queue on a kernel
  * that has only iptables' NFQUEUE.
  */
+import { attribute, find, NLM_F, nested, stringAttribute, textOf, uint32 } from '../netlink/message';
+import { type Change, flushSet } from './batch';
 import {
-  type Attribute,
-  attribute,
-  attributes,
-  find,
-  message,
-  NLM_F,
-  nested,
-  stringAttribute,
-  textOf,
-  uint32,
-} from '../netlink/message';
-import type { NetlinkSocket } from '../netlink/socket';
-import type { Change } from './batch';
+  about,
+  type Dump,
+  isAnonymous,
+  isCounter,
+  type Kind,
+  NotReplayable,
+  type Part,
+  rawAttributes,
+  setName,
+} from './dump';
 import {
-  families,
-  NFNL_SUBSYS_NFTABLES,
   NFT_META_MARK,
   NFT_MSG,
-  NFT_OBJECT_COUNTER,
-  NFT_SET_ANONYMOUS,
   NFTA_CHAIN,
   NFTA_DATA_VALUE,
   NFTA_EXPR,
@@ -35,38 +30,9 @@ import {
   NFTA_SET,
   NFTA_SET_ELEM,
   NFTA_SET_ELEM_LIST,
-  NFTA_TABLE,
   NFTA_TARGET,
-  nfgenmsg,
   sizeofNfgenmsg,
 } from './nf-tables-h';
-
-/** The kinds of objects in the order in which one may name another; which of their attributes the kernel fills in itself. */
-const kinds = [
-  { get: NFT_MSG.GETTABLE, make: NFT_MSG.NEWTABLE, table: NFTA_TABLE.NAME, own: [NFTA_TABLE.USE, NFTA_TABLE.HANDLE] },
-  {
-    get: NFT_MSG.GETCHAIN,
-    make: NFT_MSG.NEWCHAIN,
-    table: NFTA_CHAIN.TABLE,
-    own: [NFTA_CHAIN.HANDLE, NFTA_CHAIN.USE, NFTA_CHAIN.COUNTERS, NFTA_CHAIN.ID],
-  },
-  {
-    get: NFT_MSG.GETSET,
-    make: NFT_MSG.NEWSET,
-    table: NFTA_SET.TABLE,
-    own: [NFTA_SET.ID, NFTA_SET.HANDLE, NFTA_SET.TYPE, NFTA_SET.COUNT],
-  },
-  {
-    get: NFT_MSG.GETOBJ,
-    make: NFT_MSG.NEWOBJ,
-    table: NFTA_OBJ.TABLE,
-    own: [NFTA_OBJ.USE, NFTA_OBJ.HANDLE, NFTA_OBJ.PAD],
-  },
-  { get: NFT_MSG.GETRULE, make: NFT_MSG.NEWRULE, table: NFTA_RULE.TABLE, own: [NFTA_RULE.HANDLE, NFTA_RULE.POSITION] },
-] as const;
-
-/** What can't be replayed, by name. */
-export class NotReplayable extends Error {}
 
 /** How long an element of the lease stays: null for good. */
 export interface ElementTime {
@@ -74,7 +40,7 @@ export interface ElementTime {
   expiresMs: number;
 }
 
-/** A table taken down, to be made again. */
+/** Tables taken down, to be made again. */
 export interface Recording {
   /** What declares: table, chains, sets, counters. Where they stand already they stay as they are. */
   frame: Change[];
@@ -87,42 +53,70 @@ export interface Recording {
 }
 
 /**
- * Takes a table down.
- * @param family in nft's word
- * @throws NotReplayable when the table holds an anonymous set, whose name is good for one transaction only
+ * Makes a recording of tables.
+ * @param name of the tables
+ * @throws NotReplayable when they hold an anonymous set, whose name is good for one transaction only
  */
-export function takeDown(netfilter: NetlinkSocket, family: string, name: string): Recording {
-  const changes = kinds.flatMap(({ get, make, table, own }) =>
-    dump(netfilter, get, family, [])
-      .filter((payload) => textOf(find(payload, table, sizeofNfgenmsg)) === name)
-      .map((payload) => changeOf(make, family, payload, own)),
-  );
-  const of = (type: number) => changes.filter((change) => change.type === type);
-  const sets = of(NFT_MSG.NEWSET).map((set, index) => numbered(set, index + 1));
-  const setNames = sets.map((set) => textOf(find(Buffer.concat(set.attributes), NFTA_SET.NAME)));
-  const elements = setNames.flatMap((set) => elementsOf(netfilter, family, name, set));
-  const chains = of(NFT_MSG.NEWCHAIN);
-  const rules = of(NFT_MSG.NEWRULE).map((rule) => ({ ...rule, flags: NLM_F.CREATE | NLM_F.APPEND }));
+export function recordingOf(dump: Dump, name: string): Recording {
+  const of = (kind: Kind) => dump[kind].map(({ family, payload }) => changeOf(kind, family, payload));
+  const chains = of('chains');
+  const sets = dump.sets.map((part, index) => numbered(part, index + 1));
   return {
-    frame: [...of(NFT_MSG.NEWTABLE), ...chains, ...sets, ...of(NFT_MSG.NEWOBJ).map(withoutCount)],
+    frame: [...of('tables'), ...chains, ...sets, ...dump.objects.map(withoutCount)],
     flush: [
-      ...chains.map((chain) =>
-        flushChain(family, name, textOf(find(Buffer.concat(chain.attributes), NFTA_CHAIN.NAME))),
+      ...chains.map(({ family, attributes: parts }) =>
+        flushChain(family, name, textOf(find(Buffer.concat(parts), NFTA_CHAIN.NAME))),
       ),
-      ...setNames.map((set) => ({
-        type: NFT_MSG.DELSETELEM,
-        family,
-        flags: 0,
-        attributes: [stringAttribute(NFTA_SET_ELEM_LIST.TABLE, name), stringAttribute(NFTA_SET_ELEM_LIST.SET, set)],
-      })),
+      ...dump.sets.map(({ family, payload }) => flushSet(family, name, setName(payload))),
     ],
-    rules,
+    rules: of('rules').map((rule) => ({ ...rule, flags: NLM_F.CREATE | NLM_F.APPEND })),
     elements: (retimed, time) =>
-      elements.map(({ set, items }) =>
-        fill(family, name, set, set === retimed && time !== undefined ? items.map((item) => timed(item, time)) : items),
+      dump.elements.flatMap(({ family, set, items }) =>
+        items.length === 0
+          ? []
+          : fill(
+              family,
+              name,
+              set,
+              set === retimed && time !== undefined ? items.map((item) => timed(item, time)) : items.map(ageless),
+            ),
       ),
   };
 }
+
+/** @returns the whole of a recording as one transaction: declare, flush, fill */
+export const wholeOf = (
+  { frame, flush, rules, elements }: Recording,
+  set: string,
+  time?: ElementTime | null,
+): Change[] => [...frame, ...flush, ...rules, ...elements(set, time)];
+
+/**
+ * The transaction that gives the elements of one set a new time: deleted and added at once. One that has lapsed meanwhile
+ * makes the kernel refuse it (ENOENT).
+ * @param timeoutMs null: they stay for good
+ */
+export const renewal = (dump: Dump, name: string, set: string, timeoutMs: number | null): Change[] =>
+  dump.elements
+    .filter((elements) => elements.set === set && elements.items.length > 0)
+    .flatMap(({ family, items }) => [
+      {
+        ...fill(
+          family,
+          name,
+          set,
+          items.map((item) => timed(item, null)),
+        ),
+        type: NFT_MSG.DELSETELEM,
+        flags: 0,
+      },
+      fill(
+        family,
+        name,
+        set,
+        items.map((item) => timed(item, timeoutMs === null ? null : { timeoutMs, expiresMs: timeoutMs })),
+      ),
+    ]);
 
 /**
  * Puts iptables' NFQUEUE where a text without a queue has `meta mark set NUMBER`: what nft could compile becomes what it
@@ -168,53 +162,32 @@ export function queueExpression(number: number): Buffer {
   );
 }
 
-function dump(netfilter: NetlinkSocket, get: number, family: string, what: Buffer[]): Buffer[] {
-  return netfilter
-    .dump((sequence) => message((NFNL_SUBSYS_NFTABLES << 8) | get, NLM_F.DUMP, sequence, nfgenmsg(family), ...what))
-    .map(({ payload }) => payload)
-    .filter((payload) => families[payload[0] ?? 0] === family);
-}
-
-function changeOf(type: number, family: string, payload: Buffer, own: readonly number[]): Change {
+function changeOf(kind: Kind, family: string, payload: Buffer): Change {
+  const { make, own } = about[kind];
   const kept = [...rawAttributes(payload, sizeofNfgenmsg)].filter(
-    ({ attribute: { type: number } }) => !own.includes(number),
+    ({ attribute: { type } }) => !(own as readonly number[]).includes(type),
   );
-  return { type, family, flags: NLM_F.CREATE, attributes: kept.map(({ bytes }) => bytes) };
-}
-
-/** Attributes with their headers as they stand, the mark of nested ones too. */
-function* rawAttributes(bytes: Buffer, offset = 0): Generator<{ attribute: Attribute; bytes: Buffer }> {
-  for (const found of attributes(bytes, offset)) {
-    const start = found.data.byteOffset - bytes.byteOffset - 4;
-    const padded = Buffer.alloc((4 + found.data.length + 3) & ~3);
-    bytes.copy(padded, 0, start, start + 4 + found.data.length);
-    yield { attribute: found, bytes: padded };
-  }
+  return { type: make, family, flags: NLM_F.CREATE, attributes: kept.map(({ bytes }) => bytes) };
 }
 
 /** A set needs a number of its own in the transaction. */
-function numbered(set: Change, id: number): Change {
-  const all = Buffer.concat(set.attributes);
-  if (((uint32(find(all, NFTA_SET.FLAGS)) ?? 0) & NFT_SET_ANONYMOUS) !== 0) {
-    throw new NotReplayable(`the anonymous set ${textOf(find(all, NFTA_SET.NAME))}`);
-  }
+function numbered({ family, payload }: Part, id: number): Change {
+  if (isAnonymous(payload)) throw new NotReplayable(`the anonymous set ${setName(payload)}`);
+  const set = changeOf('sets', family, payload);
   const number = Buffer.alloc(4);
   number.writeUInt32BE(id, 0);
   return { ...set, attributes: [...set.attributes, attribute(NFTA_SET.ID, number)] };
 }
 
 /** A counter begins at nothing; other objects keep what they are. */
-const withoutCount = (object: Change): Change => ({
-  ...object,
-  attributes: !isCounter(object)
-    ? object.attributes
-    : object.attributes.map((part) =>
-        (part.readUInt16LE(2) & 0x3fff) === NFTA_OBJ.DATA ? nested(NFTA_OBJ.DATA) : part,
-      ),
-});
-
-const isCounter = ({ attributes: parts }: Change): boolean =>
-  uint32(find(Buffer.concat(parts), NFTA_OBJ.TYPE)) === NFT_OBJECT_COUNTER;
+function withoutCount({ family, payload }: Part): Change {
+  const object = changeOf('objects', family, payload);
+  if (!isCounter(payload)) return object;
+  const parts = object.attributes.map((part) =>
+    (part.readUInt16LE(2) & 0x3fff) === NFTA_OBJ.DATA ? nested(NFTA_OBJ.DATA) : part,
+  );
+  return { ...object, attributes: parts };
+}
 
 const flushChain = (family: string, table: string, chain: string): Change => ({
   type: NFT_MSG.DELRULE,
@@ -223,19 +196,8 @@ const flushChain = (family: string, table: string, chain: string): Change => ({
   attributes: [stringAttribute(NFTA_RULE.TABLE, table), stringAttribute(NFTA_RULE.CHAIN, chain)],
 });
 
-function elementsOf(
-  netfilter: NetlinkSocket,
-  family: string,
-  table: string,
-  set: string,
-): Array<{ set: string; items: Buffer[] }> {
-  const what = [stringAttribute(NFTA_SET_ELEM_LIST.TABLE, table), stringAttribute(NFTA_SET_ELEM_LIST.SET, set)];
-  return dump(netfilter, NFT_MSG.GETSETELEM, family, what).flatMap((payload) => {
-    const list = find(payload, NFTA_SET_ELEM_LIST.ELEMENTS, sizeofNfgenmsg);
-    const items = list ? [...attributes(list)].map(({ data }) => data) : [];
-    return items.length === 0 ? [] : [{ set, items: items.map((item) => without(item, NFTA_SET_ELEM.EXPIRATION)) }];
-  });
-}
+/** An element as it was when it was made: the time that is left of it is the kernel's own. */
+const ageless = (item: Buffer): Buffer => without(item, NFTA_SET_ELEM.EXPIRATION);
 
 const without = (item: Buffer, unwanted: number): Buffer =>
   Buffer.concat(
@@ -243,7 +205,7 @@ const without = (item: Buffer, unwanted: number): Buffer =>
   );
 
 function timed(item: Buffer, time: ElementTime | null): Buffer {
-  const bare = without(item, NFTA_SET_ELEM.TIMEOUT);
+  const bare = ageless(without(item, NFTA_SET_ELEM.TIMEOUT));
   if (time === null) return bare;
   const milliseconds = (value: number) => {
     const bytes = Buffer.alloc(8);

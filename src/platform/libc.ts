@@ -77,8 +77,6 @@ export const setns = call<[fd: number, type: number]>('int setns(int fd, int nst
 export const unshare = call<[flags: number]>('int unshare(int flags)');
 /** ioctl(2) without an argument. */
 export const ioctl = call<[fd: number, request: number]>('int ioctl(int fd, unsigned long request)');
-/** flock(2). */
-export const flock = call<[fd: number, operation: number]>('int flock(int fd, int operation)');
 /** socket(2). */
 export const socket = call<[domain: number, type: number, protocol: number]>(
   'int socket(int domain, int type, int protocol)',
@@ -96,6 +94,11 @@ const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 /** The machines on which `long`, of which struct timeval is made, has 32 bits. */
 const narrow = ['arm', 'ia32', 'mipsel'];
+
+/** fcntl(2) with a struct flock whose offsets have 64 bits. */
+export const fcntl = call<[fd: number, command: number, lock: Buffer]>(
+  `int ${narrow.includes(process.arch) ? 'fcntl64' : 'fcntl'}(int fd, int command, uint8_t *lock)`,
+);
 
 /** Lets a read from a socket wait no longer than this, in milliseconds; it ends with EAGAIN then. */
 export function limitReading(fd: number, ms: number): void {

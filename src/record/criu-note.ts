@@ -3,7 +3,7 @@
  * freeze's record. It says which CRIU it is about and whether the freeze is the hook's own: only that one is thawed by it.
  * It goes with the freeze, whoever thaws it.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NamespaceId } from '../namespace/namespace';
 import { stateName } from './record';
@@ -53,5 +53,7 @@ export function readCriuNote(directory: string, id: NamespaceId): CriuNote | nul
   }
 }
 
-export const removeCriuNote = (directory: string, id: NamespaceId): void =>
-  rmSync(noteFile(directory, id), { force: true });
+export function removeCriuNote(directory: string, id: NamespaceId): void {
+  const file = noteFile(directory, id);
+  if (existsSync(file)) rmSync(file, { force: true });
+}

@@ -1,20 +1,25 @@
-/** One lock per namespace, so that two netfreeze processes never mix. The kernel lets go of it when a process dies. */
-import { closeSync, constants, fstatSync, openSync, rmSync, statSync } from 'node:fs';
+/**
+ * One lock per namespace, so that two netfreeze processes never mix: a byte of one file for each, locked for an open file
+ * description (F_OFD_SETLK, fcntl(2)). The kernel lets go of it when a process dies.
+ */
+import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NamespaceId } from '../namespace/namespace';
+import { isByteLocked, lockByte } from '../platform/byte-lock';
 import { Exit, Failure } from '../platform/failure';
-import { flock, isErrno } from '../platform/libc';
-import { stateName } from './record';
+import { isErrno } from '../platform/libc';
 import { prepareStateDirectory, stateFailure } from './state-directory';
 
 const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
-/** sys/file.h */
-const LOCK_SH_NB = 1 | 4;
-const LOCK_EX_NB = 2 | 4;
 /** How long a second netfreeze waits for the first, in milliseconds, and how often it looks. */
 const patience = 2000;
 const interval = 10;
+
+const lockFile = (directory: string): string => join(directory, 'namespaces.lock');
+
+/** The byte that stands for a namespace: its inode number has 32 bits, and there is one device for all (nsfs). */
+const byteOf = ({ device, inode }: NamespaceId): bigint => (BigInt(device) << 32n) + BigInt(inode);
 
 /**
  * Runs `work` while the locks of these namespaces are held. They are taken in one order, so that two operations on
@@ -26,18 +31,16 @@ export async function withLocks<Result>(
   namespaces: Array<NamespaceId & { name: string }>,
   work: () => Promise<Result>,
 ): Promise<Result> {
+  if (namespaces.length === 0) return work();
   prepareStateDirectory(directory);
-  const held: Array<{ fd: number; file: string }> = [];
+  const fd = openLock(lockFile(directory));
   const ordered = [...namespaces].sort((a, b) => a.device - b.device || a.inode - b.inode);
   try {
     const deadline = performance.now() + patience;
-    for (const { name, ...id } of ordered) held.push(await take(directory, id, name, deadline));
+    for (const { name, ...id } of ordered) await take(fd, id, name, directory, deadline);
     return await work();
   } finally {
-    for (const { fd, file } of held.reverse()) {
-      rmSync(file, { force: true });
-      closeSync(fd);
-    }
+    closeSync(fd);
   }
 }
 
@@ -45,39 +48,31 @@ export async function withLocks<Result>(
 export function isLocked(directory: string, id: NamespaceId): boolean {
   let fd: number;
   try {
-    fd = openSync(join(directory, `${stateName(id)}.lock`), 'r');
+    fd = openSync(lockFile(directory), 'r');
   } catch {
     return false;
   }
   try {
-    flock(fd, LOCK_SH_NB);
-    return false;
-  } catch (error) {
-    return isErrno(error, 'EAGAIN');
+    return isByteLocked(fd, byteOf(id));
   } finally {
     closeSync(fd);
   }
 }
 
-async function take(directory: string, id: NamespaceId, name: string, deadline: number) {
-  const file = join(directory, `${stateName(id)}.lock`);
+async function take(fd: number, id: NamespaceId, name: string, directory: string, deadline: number): Promise<void> {
   for (;;) {
-    const fd = openLock(file);
     try {
-      flock(fd, LOCK_EX_NB);
-      // Whoever held it before has removed the file: a lock on a file without a name protects nothing.
-      if (isStill(file, fd)) return { fd, file };
-      closeSync(fd);
+      lockByte(fd, byteOf(id));
+      return;
     } catch (error) {
-      closeSync(fd);
-      if (!isErrno(error, 'EAGAIN')) throw error;
+      if (!isErrno(error, 'EAGAIN', 'EACCES')) throw error;
       if (performance.now() > deadline) {
         throw new Failure(
           'busy',
           Exit.busy,
           `another netfreeze is at work on ${name}, for more than ${patience / 1000} s`,
           {
-            suggestions: ['try again when it has ended', `who it is: fuser ${file}`],
+            suggestions: ['try again when it has ended', `who it may be: fuser ${lockFile(directory)}`],
           },
         );
       }
@@ -91,13 +86,5 @@ function openLock(file: string): number {
     return openSync(file, O_CREAT | O_RDWR | O_NOFOLLOW, 0o600);
   } catch (cause) {
     throw stateFailure(file, `the lock cannot be taken: ${cause instanceof Error ? cause.message : cause}`, cause);
-  }
-}
-
-function isStill(file: string, fd: number): boolean {
-  try {
-    return statSync(file).ino === fstatSync(fd).ino;
-  } catch {
-    return false;
   }
 }

@@ -1,12 +1,28 @@
 /**
- * Records: what netfreeze keeps about one freeze. Each is one file, written whole or not at all, named by its namespace.
+ * Records: what netfreeze keeps about one freeze. Each is one file, named by its namespace: a line that is written whole or not
+ * at all, and a line for each thing that has changed since.
  * A record speaks for one namespace of one boot: inode numbers are used again.
  */
-import { closeSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { bootId, cookieOf, type Namespace, type NamespaceId, sameNamespace } from '../namespace/namespace';
 import { isErrno } from '../platform/libc';
 import { stateFailure } from './state-directory';
+
+const { O_APPEND, O_NOFOLLOW, O_WRONLY } = constants;
 
 /** How far a freeze had come when its record was last written. */
 export type Phase = 'freezing' | 'frozen' | 'thawing';
@@ -111,21 +127,71 @@ export function readRecord(directory: string, namespace: Namespace): FreezeRecor
  */
 export function writeRecord(directory: string, record: FreezeRecord): void {
   const file = recordFile(directory, record.namespace);
-  const draft = draftOf(file);
+  const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
   try {
-    // One writer at a time, by the namespace's lock: a draft that is there was left by a crash.
-    rmSync(draft, { force: true });
-    const fd = openSync(draft, 'wx', 0o600);
+    // Where there is none, half a record is none either; else it is written aside first.
+    if (existsSync(file) || !writeWhole(file, bytes)) replace(file, bytes);
+  } catch (cause) {
+    throw stateFailure(file, `the record cannot be written: ${cause instanceof Error ? cause.message : cause}`, cause);
+  }
+}
+
+/**
+ * Adds to the record of a namespace what has changed of it, as one line more: a reader finds all of it or nothing.
+ * @returns the record as it is then
+ * @throws Failure `state-directory`; the record is as it was
+ */
+export function amendRecord(directory: string, record: FreezeRecord, change: Partial<FreezeRecord>): FreezeRecord {
+  const file = recordFile(directory, record.namespace);
+  // A line of its own, also behind one that was cut.
+  const bytes = Buffer.from(`\n${JSON.stringify(change)}\n`);
+  try {
+    const fd = openSync(file, O_WRONLY | O_APPEND | O_NOFOLLOW);
     try {
-      const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
-      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+      const { size } = fstatSync(fd);
+      if (writeSync(fd, bytes) < bytes.length) {
+        ftruncateSync(fd, size);
+        throw new Error('no space is left for it');
+      }
     } finally {
       closeSync(fd);
     }
-    renameSync(draft, file);
   } catch (cause) {
-    rmSync(draft, { force: true });
     throw stateFailure(file, `the record cannot be written: ${cause instanceof Error ? cause.message : cause}`, cause);
+  }
+  return { ...record, ...change };
+}
+
+/** @returns false where a file of that name is there already */
+function writeWhole(file: string, bytes: Buffer): boolean {
+  let fd: number;
+  try {
+    fd = openSync(file, 'wx', 0o600);
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false;
+    throw error;
+  }
+  try {
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    return true;
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function replace(file: string, bytes: Buffer): void {
+  const draft = draftOf(file);
+  // One writer at a time, by the namespace's lock: a draft that is there was left by a crash.
+  rmSync(draft, { force: true });
+  try {
+    writeWhole(draft, bytes);
+    renameSync(draft, file);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
   }
 }
 
@@ -133,8 +199,7 @@ export function writeRecord(directory: string, record: FreezeRecord): void {
 export function removeRecord(directory: string, id: NamespaceId): void {
   const file = recordFile(directory, id);
   try {
-    rmSync(file, { force: true });
-    rmSync(draftOf(file), { force: true });
+    for (const name of [file, draftOf(file)]) if (existsSync(name)) unlinkSync(name);
   } catch (cause) {
     throw stateFailure(file, `the record cannot be removed: ${cause instanceof Error ? cause.message : cause}`, cause);
   }
@@ -158,7 +223,8 @@ export function listRecords(directory: string): FreezeRecord[] {
 /** A record that netfreeze could not have written is no record: the kernel is the truth (law 2). */
 function parseRecord(file: string): FreezeRecord | null {
   try {
-    const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<FreezeRecord> | null;
+    if (!existsSync(file)) return null;
+    const value = merged(readFileSync(file, 'utf8'));
     if (!isRecord(value)) return null;
     // Records of earlier versions know less.
     const hold = value.hold ? { ...value.hold, thaw: value.hold.thaw ?? null, left: value.hold.left ?? null } : null;
@@ -171,6 +237,22 @@ function parseRecord(file: string): FreezeRecord | null {
     };
   } catch {
     return null;
+  }
+}
+
+/** The first line is the record, every other one what has changed of it; one without its end was not written whole. */
+function merged(text: string): Partial<FreezeRecord> | null {
+  const end = text.lastIndexOf('\n');
+  const [first = '', ...changes] = (end < 0 ? text : text.slice(0, end)).split('\n');
+  const record = JSON.parse(first) as Partial<FreezeRecord> | null;
+  return changes.length === 0 ? record : Object.assign({}, record, ...changes.map(changeIn));
+}
+
+function changeIn(line: string): object {
+  try {
+    return line === '' ? {} : JSON.parse(line);
+  } catch {
+    return {}; // Its writer was killed.
   }
 }
 

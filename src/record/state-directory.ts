@@ -1,5 +1,5 @@
 /** The state directory: root's alone, and refused when it is not. */
-import { lstatSync, mkdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync } from 'node:fs';
 import { Exit, Failure } from '../platform/failure';
 import { isErrno } from '../platform/libc';
 
@@ -13,7 +13,7 @@ export const stateDirectory = (): string => process.env.NETFREEZE_STATE_DIR || '
 export function prepareStateDirectory(directory: string): void {
   try {
     // Not recursive: Node's way of making parents turns forever where the kernel says ENOENT to mkdir, as below /proc.
-    mkdirSync(directory, { mode: 0o700 });
+    if (!existsSync(directory)) mkdirSync(directory, { mode: 0o700 });
   } catch (cause) {
     if (!isErrno(cause, 'EEXIST')) throw stateFailure(directory, `it cannot be made: ${text(cause)}`, cause);
   }

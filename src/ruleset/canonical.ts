@@ -19,6 +19,16 @@ export interface Expectation {
   lease: string[];
   /** nft's own listing, for people, and for going back to it. */
   listing: string;
+  /** What the kernel dumps for it, byte for byte, where that is the same each time; without it the rest is compared. */
+  imprint?: Imprint;
+}
+
+/** What two dumps of the same freeze have in common. */
+export interface Imprint {
+  /** In base64. */
+  bytes: string;
+  /** The lease's elements by family and key, as `inet 00000002`. */
+  lease: string[];
 }
 
 export interface CanonicalObject {

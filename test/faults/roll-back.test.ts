@@ -44,7 +44,7 @@ describeEngines('roll-back', (name) => {
         return sameNamespace(namespace, place) ? { ...session, ...fault(session) } : session;
       },
     };
-    return { stateDirectory: lab.stateDir, engine: async () => faulty };
+    return { stateDirectory: lab.stateDir, engine: async () => faulty, replays: false };
   }
 
   /** Changes the kernel's state right after the freeze was loaded. */
@@ -317,7 +317,7 @@ describeEngines('roll-back', (name) => {
     const { failure, targets } = await thaw(
       [lab.box],
       { discard: false, kick: { sockets: true, peers: false } },
-      { stateDirectory: lab.stateDir, engine: realEngine },
+      { stateDirectory: lab.stateDir, engine: realEngine, replays: false },
     );
     expect(failure).toBeNull();
     expect(targets).toMatchObject([{ state: 'thawed', changed: true, notes: ['there was no record of this freeze'] }]);

@@ -80,7 +80,7 @@ describeEngines('roll-back of a steal', (name) => {
         };
       },
     };
-    return { stateDirectory: lab.stateDir, engine: async () => faulty };
+    return { stateDirectory: lab.stateDir, engine: async () => faulty, replays: false };
   }
 
   const missingRule = inBox('flush chain inet netfreeze output');

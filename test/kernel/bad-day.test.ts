@@ -2,12 +2,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
-import { join } from 'node:path';
+import { withLocks } from '../../src/record/lock';
 import { describeEngines, describeOneEngine } from './rig/describe';
 import { openGauge } from './rig/gauge';
 import { address, type Lab, type Place, useLabs } from './rig/lab';
 import { expectExit, only } from './rig/netfreeze';
-import { sleep } from './rig/wait';
 
 describeEngines('a bad day', (engine) => {
   const makeLab = useLabs(engine);
@@ -43,17 +42,12 @@ describeEngines('a bad day', (engine) => {
     const lab = await makeLab();
     expectExit(await lab.netfreeze('on', lab.box, lab.name('peer')), 0);
     const { device, inode } = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0)).namespace;
-    const holder = spawn('flock', [join(lab.stateDir, `net-${device}-${inode}.lock`), 'sleep', '20']);
-    try {
-      await sleep(300);
+    await withLocks(lab.stateDir, [{ name: lab.box, device, inode }], async () => {
       const outcome = expectExit(await lab.netfreeze('off', lab.box, lab.name('peer')), 8);
       expect(outcome.stderr).toMatch(/another netfreeze is at work/);
       expect(await lab.nft('peer', 'list tables')).toBe('');
       expect(await lab.nft('box', 'list tables')).toBe('table inet netfreeze\n');
-    } finally {
-      holder.kill('SIGKILL');
-    }
-    await sleep(300);
+    });
   });
 
   test('a lease that was renewed to another length is not the one that on asks for again', async () => {

@@ -8,7 +8,7 @@ import { connect, expectEveryByte, expectGoesOn, openStream } from './rig/stream
 import { sleep } from './rig/wait';
 
 describeKernel('the instruments', () => {
-  const makeLab = useLabs('libnftables');
+  const makeLab = useLabs('replay');
 
   test('a lab carries both directions of both families, and what is forwarded', async () => {
     const gauge = await openGauge(await makeLab('router'), 'router');

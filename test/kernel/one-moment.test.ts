@@ -11,7 +11,7 @@ import { useLabs } from './rig/lab';
 import { sleep } from './rig/wait';
 
 /** Hundreds on the fast engine; on the other one enough to see that it does the same. */
-const freezes = { libnftables: 200, nft: 10 } as const;
+const freezes = { replay: 200, libnftables: 200, nft: 10 } as const;
 
 describeEngines('in many freezes and thaws', (engine) => {
   const makeLab = useLabs(engine, 'end');

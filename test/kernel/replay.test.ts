@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { inside, type Namespace, pin, release } from '../../src/namespace/namespace';
 import { NETLINK, type NetlinkSocket, openNetlink } from '../../src/netlink/socket';
 import { type Change, commit } from '../../src/nftables/batch';
-import { elements, familiesOfTable } from '../../src/nftables/kernel';
-import { type ElementTime, takeDown } from '../../src/nftables/replay';
+import { type Dump, readDump } from '../../src/nftables/dump';
+import { elements } from '../../src/nftables/kernel';
+import { type ElementTime, recordingOf, wholeOf } from '../../src/nftables/replay';
 import { describeOneEngine } from './rig/describe';
 import { type Lab, type Place, useLabs } from './rig/lab';
 
@@ -61,11 +62,10 @@ describeOneEngine('replay', (engine) => {
     return lab;
   }
 
+  const dumpOf = (from: NetlinkSocket): Dump => readDump(from, 'netfreeze') as Dump;
+
   const taken = (from: NetlinkSocket, lease?: ElementTime | null): Change[] =>
-    familiesOfTable(from, 'netfreeze').flatMap((family) => {
-      const { frame, flush, rules, elements } = takeDown(from, family, 'netfreeze');
-      return [...frame, ...flush, ...rules, ...elements('lease', lease)];
-    });
+    wholeOf(recordingOf(dumpOf(from), 'netfreeze'), 'lease', lease);
 
   async function expectSame(lab: Lab): Promise<void> {
     const [theirs, ours] = [await lab.nft('peer', '-s', 'list ruleset'), await lab.nft('box', '-s', 'list ruleset')];

@@ -11,7 +11,7 @@ import { sleep } from './rig/wait';
 const waiting = 50;
 
 describeKernel('without netfreeze, or with a freeze that does not settle', () => {
-  const makeLab = useLabs('libnftables');
+  const makeLab = useLabs('replay');
 
   test.each([
     ['no freeze', async () => {}],

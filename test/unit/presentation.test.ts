@@ -31,6 +31,7 @@ const standing: Standing = {
   freezing: { mode: 'drop', template: 'drop' },
   lease: { state: 'running', timeoutMs: 30_000, expiresMs: 12_345, untilMs: 99_999 },
   counters: { in: { packets: 1, bytes: 64 }, out: { packets: 20, bytes: 2048 } },
+  dump: { tables: [], chains: [], sets: [], objects: [], rules: [], elements: [] },
 };
 const record = {
   mode: 'drop',

@@ -32,6 +32,8 @@ function fake(answers: Record<number, Message[]>): NetlinkSocket & { asked: Buff
     asked,
     request: changes,
     batch: changes,
+    transmit: changes,
+    verdict: changes,
     post: changes,
     dump(request: Request) {
       const [sent] = [...messages(request(7))];

@@ -2,8 +2,9 @@
 import type { Site } from '../../src/freeze/machine';
 import { readStanding } from '../../src/freeze/state/standing';
 import { rollBack } from '../../src/freeze/steps/rollback';
-import { attribute, nested, stringAttribute } from '../../src/netlink/message';
+import { attribute, type Message, nested, stringAttribute } from '../../src/netlink/message';
 import { NftRefusal } from '../../src/nftables/engine';
+import { SystemError } from '../../src/platform/libc';
 import { failureOf } from './failures';
 import { answer, fakeNetlink, GET, u32, u64 } from './fake-netlink';
 
@@ -12,6 +13,7 @@ const ours = stringAttribute(1, 'netfreeze');
 const table = answer('inet', ours);
 const commented = (text: string) =>
   answer('inet', ours, attribute(7, Buffer.concat([Buffer.from([0, text.length + 1]), Buffer.from(`${text}\0`)])));
+const lease = answer('inet', ours, stringAttribute(2, 'lease'));
 const element = (times?: { timeoutMs: number; expiresMs: number }) =>
   answer(
     'inet',
@@ -33,12 +35,12 @@ const counter = (name: string, packets: bigint) =>
     nested(4, attribute(1, u64(packets * 64n)), attribute(2, u64(packets))),
   );
 
-const siteWith = (answers: Parameters<typeof fakeNetlink>[0], load?: (text: string) => void): Site => ({
+const siteWith = (answers: Parameters<typeof fakeNetlink>[0], commit?: (changes: Message[]) => void): Site => ({
   namespace: { fd: -1, device: 4, inode: 1 },
-  netfilter: fakeNetlink(answers),
+  netfilter: fakeNetlink(answers, commit),
   route: fakeNetlink({}),
   session: async () => ({
-    load: async (text) => load?.(text),
+    load: () => Promise.reject(new Error('nothing is asked of nft')),
     listJson: async () => [],
     listText: async () => '',
     close() {},
@@ -55,10 +57,11 @@ describe('what stands', () => {
     const site = siteWith({
       [GET.TABLE]: [table],
       [GET.RULE]: [commented('allowed'), commented('netfreeze/1 drop mine')],
+      [GET.SET]: [lease],
       [GET.SETELEM]: [element()],
       [GET.OBJ]: [counter('in', 3n), counter('out', 5n), counter('else', 7n)],
     });
-    expect(readStanding(site)).toEqual({
+    expect(readStanding(site)).toMatchObject({
       families: ['inet'],
       freezing: { mode: 'drop', template: 'mine' },
       lease: { state: 'endless' },
@@ -69,7 +72,8 @@ describe('what stands', () => {
   });
 
   test('a table of our name that is perhaps not ours', () => {
-    expect(readStanding(siteWith({ [GET.TABLE]: [table], [GET.RULE]: [commented('by hand')] }))).toEqual({
+    const answers = { [GET.TABLE]: [table], [GET.SET]: [lease], [GET.RULE]: [commented('by hand')] };
+    expect(readStanding(siteWith(answers))).toMatchObject({
       families: ['inet'],
       freezing: null,
       lease: { state: 'ended' },
@@ -91,40 +95,38 @@ describe('what stands', () => {
       { state: 'running', timeoutMs: 30_000, expiresMs: 8998 },
     ],
     ['at the very end', [times(0), times(1)], { state: 'ended' }],
-  ])('a lease: %s', (_, elements, lease) => {
-    const site = siteWith({ [GET.TABLE]: [table], [GET.SETELEM]: elements });
-    expect(readStanding(site)?.lease).toMatchObject(lease);
+  ])('a lease: %s', (_, elements, expected) => {
+    const site = siteWith({ [GET.TABLE]: [table], [GET.SET]: [lease], [GET.SETELEM]: elements });
+    expect(readStanding(site)?.lease).toMatchObject(expected);
   });
 });
 
 describe('going back to nothing', () => {
   /** A kernel with our table, until it is deleted. */
-  function withTables(load: (text: string, remove: () => void) => void) {
-    const loaded: string[] = [];
+  function withTables(commit: (remove: () => void) => void) {
+    const made: string[][] = [];
     let tables = [answer('netdev', ours), table];
-    const site = siteWith({ [GET.TABLE]: () => tables }, (text) => {
-      loaded.push(text);
-      load(text, () => {
+    const site = siteWith({ [GET.TABLE]: () => tables, [GET.SET]: [lease] }, (changes) => {
+      made.push(changes.map(({ type, payload }) => `${type & 0xff} ${payload[0]}`));
+      commit(() => {
         tables = [];
       });
     });
-    return { site, loaded };
+    return { site, made };
   }
 
   test('where nothing stands, nothing is done', async () => {
-    const load = jest.fn();
-    expect(await rollBack(siteWith({}, load), 'netns:web', null, noState)).toBe('no freeze stands, as before');
-    expect(load).not.toHaveBeenCalled();
+    const commit = jest.fn();
+    expect(await rollBack(siteWith({}, commit), 'netns:web', null, noState)).toBe('no freeze stands, as before');
+    expect(commit).not.toHaveBeenCalled();
   });
 
   test('our tables are deleted in one transaction, nobody else’s', async () => {
-    const { site, loaded } = withTables((_, remove) => remove());
+    const { site, made } = withTables((remove) => remove());
     expect(await rollBack(site, 'netns:web', null, noState)).toBe('no freeze stands, as before');
     // The lease first: the hooks of a table go one by one, and each drops until it is gone.
-    expect(loaded).toEqual([
-      'flush set inet netfreeze lease\nflush set netdev netfreeze lease\n' +
-        'delete table inet netfreeze\ndelete table netdev netfreeze\n',
-    ]);
+    const [DELSETELEM, DELTABLE] = [14, 2];
+    expect(made).toEqual([[`${DELSETELEM} 1`, `${DELSETELEM} 5`, `${DELTABLE} 1`, `${DELTABLE} 5`]]);
   });
 
   test('tables that still stand need a person', async () => {
@@ -136,22 +138,22 @@ describe('going back to nothing', () => {
   });
 
   test('so does a refusal', async () => {
-    const { site } = withTables((text) => {
-      throw new NftRefusal('Error: Device or resource busy', text);
+    const { site } = withTables(() => {
+      throw new SystemError('netlink', 16);
     });
     const failure = await failureOf(() => rollBack(site, 'netns:web', null, noState));
     expect(failure).toMatchObject({ code: 'rollback-failed', exit: 7 });
-    expect(failure.message).toContain('Device or resource busy');
-    expect(failure.cause).toBeInstanceOf(NftRefusal);
+    expect(failure.message).toContain('resource busy or locked (EBUSY)');
+    expect(failure.cause).toBeInstanceOf(SystemError);
   });
 
   test('an earlier freeze whose lease has ended meanwhile is not brought back', async () => {
-    const { site, loaded } = withTables((_, remove) => remove());
+    const { site, made } = withTables((remove) => remove());
     const state = { objects: [], hooks: [], queues: [], lease: [], listing: '' };
-    const lease = { state: 'running', timeoutMs: 1000, expiresMs: 500, untilMs: 0 } as const;
-    const before = { state, lease, recording: null, at: performance.now() - 5000 };
+    const ended = { state: 'running', timeoutMs: 1000, expiresMs: 500, untilMs: 0 } as const;
+    const before = { state, lease: ended, recording: null, at: performance.now() - 5000 };
     expect(await rollBack(site, 'netns:web', before, noState)).toBe('thawed: the earlier freeze had come to its end');
-    expect(loaded).toHaveLength(1);
+    expect(made).toHaveLength(1);
   });
 });
 

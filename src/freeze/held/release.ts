@@ -50,7 +50,7 @@ export async function releaseAndRemove(
   const known = record?.hold?.keeper ?? null;
   const numbers = numbersIn(site, known);
   if (!numbers) {
-    await removeTables(site);
+    removeTables(site);
     return null;
   }
   const state = stateName(site.namespace);
@@ -83,7 +83,7 @@ export async function releaseAndRemove(
   const count = (direction: 'in' | 'out') =>
     afterThaw(counters[direction].packets, queues[direction], before[direction], how);
   const held = { in: count('in'), out: count('out') };
-  await removeTables(site);
+  removeTables(site);
   hold?.close();
   if (hold?.keeper) endKeeper(hold.keeper);
   endKeepers(state);

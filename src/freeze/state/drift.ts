@@ -9,6 +9,7 @@ import { differences, type Expectation, explainDifferences, leaseCovers } from '
 import { holdDrift } from '../held/hold';
 import type { Site } from '../machine';
 import { findShortcuts } from '../steps/shortcuts';
+import { bears, coversLease } from './imprint';
 import { isOurs, readBack, readStanding, type Standing } from './standing';
 
 /**
@@ -39,20 +40,26 @@ function shortcutsSince(site: Site): string | null {
 
 async function driftFrom(site: Site, standing: Standing, record: FreezeRecord): Promise<string | null> {
   const expected = record.expected as Expectation;
-  const actual = await readBack(site, { listing: false });
-  if (differences(expected, actual).length > 0) {
-    const listed = await readBack(site, { listing: true });
-    return `the kernel no longer shows what was frozen:\n${await explainDifferences(expected, listed)}`;
+  const { imprint } = expected;
+  let covers: boolean;
+  if (imprint && bears(standing.dump, imprint)) covers = coversLease(standing.dump, imprint);
+  else {
+    const actual = await readBack(site, { listing: false });
+    if (differences(expected, actual).length > 0) {
+      const listed = await readBack(site, { listing: true });
+      return `the kernel no longer shows what was frozen:\n${await explainDifferences(expected, listed)}`;
+    }
+    covers = leaseCovers(expected, actual);
   }
-  if (standing.lease.state !== 'ended' && leaseCovers(expected, actual)) return null;
+  if (standing.lease.state !== 'ended' && covers) return null;
   // It may have come to its end since it was read first, or have been renewed at its end.
   const now = readStanding(site);
   if (now === null) return 'its table was removed while it was looked at';
   if (now.lease.state === 'ended') {
     return endedEarly(record) ? 'its lease was emptied before its end: traffic flows' : null;
   }
-  const covers = leaseCovers(expected, await readBack(site, { listing: false }));
-  return covers ? null : 'the lease no longer covers all families';
+  const coversNow = leaseCovers(expected, await readBack(site, { listing: false }));
+  return coversNow ? null : 'the lease no longer covers all families';
 }
 
 /** The kernel's timers may be a tick early, never a second. */

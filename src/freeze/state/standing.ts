@@ -1,12 +1,15 @@
 /** What stands in a namespace under our name, as the kernel shows it; the record is not asked (law 2). */
+
+import { type Dump, readDump } from '../../nftables/dump';
 import { listTables } from '../../nftables/engine';
 import {
   type Count,
-  counters,
-  elements,
+  commentsIn,
+  countersIn,
+  elementsIn,
+  flagsOf,
   generation,
   hooks,
-  ruleComments,
   type TimedElement,
   tablesNamed,
 } from '../../nftables/kernel';
@@ -40,24 +43,26 @@ export interface Standing {
   /** A table with flags (dormant, or owned by somebody's socket) is not as we load it. */
   isFlagged: boolean;
   counters: { in: Count; out: Count };
+  /** All of it, as the kernel dumps it. */
+  dump: Dump;
 }
 
 /** @returns what stands in the site's namespace under our name, or null */
-export function readStanding({ netfilter }: Site): Standing | null {
-  const tables = tablesNamed(netfilter, tableName);
-  if (tables.length === 0) return null;
-  const families = tables.map(({ family }) => family);
-  const lease = elements(netfilter, families, tableName, leaseSet);
-  const comments = ruleComments(netfilter, tableName).map(readFreezingComment);
-  const named = counters(netfilter, tableName);
+export function readStanding({ netfilter }: Pick<Site, 'netfilter'>): Standing | null {
+  const dump = readDump(netfilter, tableName);
+  if (dump === null) return null;
+  const lease = elementsIn(dump, leaseSet);
+  const comments = commentsIn(dump.rules).map(readFreezingComment);
+  const named = countersIn(dump.objects);
   const none = { packets: 0, bytes: 0 };
   return {
-    families,
+    families: dump.tables.map(({ family }) => family).sort(),
     freezing: comments.find((comment) => comment !== null) ?? null,
     lease: leaseOf(lease ?? []),
     hasLeaseSet: lease !== null,
-    isFlagged: tables.some(({ flags }) => flags !== 0),
+    isFlagged: dump.tables.some((table) => flagsOf(table) !== 0),
     counters: { in: named.get('in') ?? none, out: named.get('out') ?? none },
+    dump,
   };
 }
 
@@ -115,7 +120,7 @@ export async function readBack(site: Site, options: { listing: boolean }): Promi
   const tables = found.map(({ family }) => ({ family, name: tableName }));
   const document = await listTables(session, tables);
   const listing = options.listing ? await session.listText(tables) : '';
-  const queues = queueRules(site.netfilter).filter(({ table }) => table === tableName);
+  const queues = queueRules(site.netfilter, tableName);
   return canonical(document, hooks(site.netfilter, tableName), queues, listing);
 }
 

@@ -5,13 +5,14 @@
 import { bindQueues } from '../../hold/queue';
 import { makeScratch, type Namespace } from '../../namespace/namespace';
 import { makeStandIn } from '../../netlink/route';
-import { commit } from '../../nftables/batch';
+import { commit, type Transaction, transaction } from '../../nftables/batch';
+import { NotReplayable, readDump } from '../../nftables/dump';
 import { listTables, NftRefusal } from '../../nftables/engine';
 import { NftJsonError } from '../../nftables/json';
 import { elements, familiesOfTable, hooks } from '../../nftables/kernel';
 import { queueRules } from '../../nftables/queue-rules';
 import { type QueueSupport, queueSupport } from '../../nftables/queue-support';
-import { NotReplayable, type Recording, takeDown, withQueues } from '../../nftables/replay';
+import { type Recording, recordingOf, wholeOf, withQueues } from '../../nftables/replay';
 import { Exit, Failure } from '../../platform/failure';
 import { isErrno, SystemError } from '../../platform/libc';
 import { acceptQueues, acceptRehearsal, leaseSet, tableName } from '../../ruleset/acceptance';
@@ -21,14 +22,15 @@ import { defaultNumbers } from '../../ruleset/queue-numbers';
 import { withoutQueues } from '../../ruleset/queue-text';
 import type { Template } from '../../ruleset/template';
 import { type Machine, openSite, type Site } from '../machine';
+import { imprintOf } from '../state/imprint';
 import { isLength, readBack, readStanding } from '../state/standing';
 
 /** What a rehearsal tells. */
 export interface Rehearsal {
   /** What the target must show. */
   expected: Expectation;
-  /** What is loaded instead of the text, where nft can't say on this kernel what the text says; null: the text. */
-  recording: Recording | null;
+  /** What is replayed into each target; null: the text is loaded by nft, since what it makes can't be replayed. */
+  recording: Transaction | null;
 }
 
 /**
@@ -43,7 +45,7 @@ export async function rehearse(text: string, template: Template, plan: Plan, mac
     if (support === 'xt') return await rehearseRaw(scratch, text, template, plan, machine);
     await load(scratch, text, template);
     if (!template.builtin) await examine(scratch, template, plan);
-    return { expected: await readBack(scratch, { listing: true }), recording: null };
+    return { expected: await expectation(scratch, machine), recording: recordingIn(scratch, machine) };
   } catch (cause) {
     if (cause instanceof NftRefusal) throw failed(`nft could not list the rehearsal: ${cause.message}`, cause);
     if (cause instanceof NftJsonError) {
@@ -68,29 +70,49 @@ async function rehearseRaw(
 ): Promise<Rehearsal> {
   if (!template.builtin && /\bmark\s+set\b/.test(text)) throw badTemplate(template, 'it sets a mark');
   await load(compiled, withoutQueues(text), template);
-  const recording = recordingOf(compiled, plan, template);
+  const whole = wholeOf(recordingWithQueues(compiled, plan, template), leaseSet);
   const scratch = openScratch(machine);
   try {
     for (const name of boundDevices(text)) makeStandIn(scratch.route, name);
-    const { frame, flush, rules, elements } = recording;
     try {
-      commit(scratch.netfilter, [...frame, ...flush, ...rules, ...elements(leaseSet, undefined)]);
+      commit(scratch.netfilter, whole);
     } catch (cause) {
       if (!(cause instanceof SystemError)) throw cause;
       throw failed(`the kernel refused the ruleset with iptables' NFQUEUE in the rehearsal: ${cause.message}`, cause);
     }
     if (!template.builtin) await examine(scratch, template, plan);
-    return { expected: await readBack(scratch, { listing: true }), recording };
+    return { expected: await expectation(scratch, machine), recording: transaction(whole) };
   } finally {
     scratch.close();
   }
 }
 
-function recordingOf({ netfilter }: Site, { queues }: Plan, template: Template): Recording {
-  const foreign = familiesOfTable(netfilter, tableName).find((family) => family !== 'inet');
+/** What the target must show: by nft's listing for people, and by the kernel's dump where that is the same each time. */
+async function expectation(scratch: Site, { replays }: Machine): Promise<Expectation> {
+  const listed = await readBack(scratch, { listing: true });
+  const dump = replays ? readDump(scratch.netfilter, tableName) : null;
+  const imprint = dump && imprintOf(dump);
+  return imprint ? { ...listed, imprint } : listed;
+}
+
+/** @returns what nft has made of a text, to be replayed; null where that can't be */
+function recordingIn({ netfilter }: Site, { replays }: Machine): Transaction | null {
+  const dump = replays ? readDump(netfilter, tableName) : null;
+  try {
+    return dump && transaction(wholeOf(recordingOf(dump, tableName), leaseSet));
+  } catch (cause) {
+    if (cause instanceof NotReplayable) return null;
+    throw cause;
+  }
+}
+
+function recordingWithQueues({ netfilter }: Site, { queues }: Plan, template: Template): Recording {
+  const dump = readDump(netfilter, tableName);
+  const foreign = dump?.tables.find(({ family }) => family !== 'inet')?.family;
   try {
     if (foreign !== undefined) throw new NotReplayable(`the table of family ${foreign}`);
-    return withQueues(takeDown(netfilter, 'inet', tableName), Object.values(queues));
+    if (dump === null) throw new NotReplayable('no table');
+    return withQueues(recordingOf(dump, tableName), Object.values(queues));
   } catch (cause) {
     if (!(cause instanceof NotReplayable)) throw cause;
     throw new Failure(
@@ -193,7 +215,7 @@ async function examine(scratch: Site, template: Template, plan: Plan): Promise<v
   );
   if (objection) throw badTemplate(template, objection);
   if (plan.mode !== 'steal') return;
-  const queueing = queueRules(scratch.netfilter).filter(({ table }) => table === tableName);
+  const queueing = queueRules(scratch.netfilter, tableName);
   const misled = acceptQueues(queueing, plan.queues);
   if (misled) throw badTemplate(template, misled);
 }

@@ -3,26 +3,43 @@
 import type { QueueSocket } from '../../hold/queue';
 import { commit } from '../../nftables/batch';
 import { NftRefusal } from '../../nftables/engine';
-import type { Recording } from '../../nftables/replay';
+import { type Recording, recordingOf, wholeOf } from '../../nftables/replay';
 import { Exit, Failure } from '../../platform/failure';
 import { leaseSet, tableName } from '../../ruleset/acceptance';
 import { differences, type Expectation, explainDifferences } from '../../ruleset/canonical';
 import { durationText, remaining } from '../../ruleset/duration';
 import { releaseAndRemove } from '../held/release';
 import type { Machine, Site } from '../machine';
-import { type Lease, readBack, readStanding } from '../state/standing';
+import { bears, imprintOf } from '../state/imprint';
+import { type Lease, readBack, readStanding, type Standing } from '../state/standing';
 
 /** Two readings of one lease may be that far apart: each takes its time, on a slow machine a long one. */
 const clockSlackMs = 500;
 
 /** What stood before, taken down before the kernel was touched. */
 export interface Before {
+  /** As nft lists it, or, where it bears the imprint of what was rehearsed, as that was listed. */
   state: Expectation;
   lease: Lease;
-  /** How to make it again where nft's text can't say it; null: the listing says it. */
+  /** How to make it again; null: by nft, from its listing. */
   recording: Recording | null;
   /** performance.now() when it was taken down. */
   at: number;
+}
+
+/** Takes down what stands, to go back to it. */
+export async function takeDown(
+  site: Site,
+  { dump }: Standing,
+  expected: Expectation,
+  { replays }: Machine,
+): Promise<Pick<Before, 'state' | 'recording'>> {
+  const imprint = replays ? imprintOf(dump) : null;
+  const isExpected = imprint !== null && imprint.bytes === expected.imprint?.bytes;
+  const listed = isExpected ? expected : await readBack(site, { listing: true });
+  const state = imprint ? { ...listed, imprint } : listed;
+  const isRaw = state.queues.some(({ by }) => by === 'xt');
+  return { state, recording: imprint || isRaw ? recordingOf(dump, tableName) : null };
 }
 
 /**
@@ -60,9 +77,12 @@ async function restore(site: Site, before: Before): Promise<string> {
     } catch (error) {
       if (!(error instanceof NftRefusal) || !(await isAsBefore(site, before))) throw error;
     }
-    const now = await readBack(site, { listing: true });
-    if (differences(before.state, now).length > 0) throw new Error(await explainDifferences(before.state, now));
-    if (readStanding(site)?.lease.state !== before.lease.state) throw new Error('the lease is not what it was');
+    const standing = readStanding(site);
+    if (!standing || !bears(standing.dump, before.state.imprint)) {
+      const now = await readBack(site, { listing: true });
+      if (differences(before.state, now).length > 0) throw new Error(await explainDifferences(before.state, now));
+    }
+    if (standing?.lease.state !== before.lease.state) throw new Error('the lease is not what it was');
   }
   return before.lease.state === 'ended' ? 'thawed, as before' : 'the earlier freeze stands';
 }
@@ -70,9 +90,8 @@ async function restore(site: Site, before: Before): Promise<string> {
 async function load(site: Site, before: Before): Promise<void> {
   const { recording, lease } = before;
   if (recording) {
-    const { frame, flush, rules, elements } = recording;
     const time = lease.state === 'running' ? { timeoutMs: lease.timeoutMs, expiresMs: leaseLeft(before) } : null;
-    commit(site.netfilter, [...frame, ...flush, ...rules, ...elements(leaseSet, time)]);
+    commit(site.netfilter, wholeOf(recording, leaseSet, time));
     return;
   }
   const session = await site.session();
@@ -86,6 +105,7 @@ async function isAsBefore(site: Site, before: Before): Promise<boolean> {
     const gained = standing.lease.expiresMs - (before.lease.expiresMs - (performance.now() - before.at));
     if (Math.abs(gained) > clockSlackMs) return false;
   }
+  if (bears(standing.dump, before.state.imprint)) return true;
   return differences(before.state, await readBack(site, { listing: false })).length === 0;
 }
 

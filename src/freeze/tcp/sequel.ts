@@ -64,6 +64,12 @@ export function openSequel({ stateDirectory }: Machine, several: boolean): Seque
         return { kicked, notes: [...notes, ...(await settle(site.namespace, record))] };
       }
       const hasTimers = timersOf(record) !== null;
+      const isIdle = plan === null || (plan.waiting.length === 0 && plan.peers === null);
+      if (isIdle && !hasTimers) {
+        const notes: string[] = [];
+        const kicked = await kick(plan, notes);
+        return { kicked, notes: [...notes, ...noting(() => removeRecord(stateDirectory, site.namespace))] };
+      }
       // The site is closed before the sequel; it has a descriptor of its own.
       const namespace = pin(`/proc/self/fd/${site.namespace.fd}`);
       pending.push({ name, namespace, plan: plan && { ...plan, namespace }, hasTimers });

@@ -2,19 +2,20 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-export type Engine = 'libnftables' | 'nft';
+/** `replay` is what netfreeze does unless told; the others load and list each target by nft. */
+export type Engine = 'replay' | 'libnftables' | 'nft';
 
 /** The system's own programs first: a python3 of some version manager in PATH costs more time than a test. */
 export const programPath = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', process.env.PATH ?? ''].join(delimiter);
 
 /**
- * The engines that the tests run on; NETFREEZE_TEST_ENGINES, separated by commas, narrows them: `npm test` takes the library,
- * and `npm run test:faults` the program.
+ * The engines that the tests run on; NETFREEZE_TEST_ENGINES, separated by commas, narrows them: `npm test` takes the
+ * replay, and `npm run test:faults` the others.
  */
 export const engines: readonly Engine[] = narrowed(process.env.NETFREEZE_TEST_ENGINES);
 
 function narrowed(wanted: string | undefined): Engine[] {
-  const all: Engine[] = ['libnftables', 'nft'];
+  const all: Engine[] = ['replay', 'libnftables', 'nft'];
   return wanted === undefined ? all : all.filter((engine) => wanted.split(',').includes(engine));
 }
 
@@ -39,9 +40,9 @@ export function describeEngines(name: string, body: (engine: Engine) => void): v
   for (const engine of engines) describeKernel(`${name} [${engine}]`, () => body(engine));
 }
 
-/** One engine, the library, is enough for tests of what both have in common, and for those that take long. */
+/** One engine, the usual one, is enough for tests of what both have in common, and for those that take long. */
 export function describeOneEngine(name: string, body: (engine: Engine) => void): void {
-  const engine: Engine = 'libnftables';
+  const engine: Engine = 'replay';
   if (engines.includes(engine)) describeKernel(`${name} [${engine}]`, () => body(engine));
 }
 

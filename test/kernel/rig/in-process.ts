@@ -25,7 +25,7 @@ export async function requestOf(flags: Partial<PlanFlags> = {}, holdTimers = fal
 /** @returns the way to freeze a lab's box */
 export async function inProcess(lab: Lab, name: Engine): Promise<InProcess> {
   const engine = await (name === 'nft' ? nftProgram() : libnftables());
-  const machine: Machine = { stateDirectory: lab.stateDir, engine: async () => engine };
+  const machine: Machine = { stateDirectory: lab.stateDir, engine: async () => engine, replays: name === 'replay' };
   return {
     async freeze(flags = {}) {
       const { failure } = await freeze([lab.box], await requestOf(flags), machine);

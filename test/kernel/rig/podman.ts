@@ -19,7 +19,7 @@ export function describePodman(name: string, body: (engine: Engine) => void): vo
     test(`${name}: ${missing.join(', ')} missing`, () => {
       throw new Error(`install ${missing.join(', ')} (see test/kernel/rig/packages-engines.txt)`);
     });
-  } else describe.skip(`${name} (skipped: ${missing.join(', ')} not installed)`, () => body('libnftables'));
+  } else describe.skip(`${name} (skipped: ${missing.join(', ')} not installed)`, () => body('replay'));
 }
 
 export interface Podman {

@@ -1,0 +1,192 @@
+/**
+ * The tables of one name as the kernel dumps them, in one reading: what stands there, the bytes that prove it, and what
+ * makes it again elsewhere (replay.ts).
+ */
+import { type Attribute, attributes, find, message, NLM_F, stringAttribute, textOf, uint32 } from '../netlink/message';
+import type { NetlinkSocket } from '../netlink/socket';
+import {
+  families,
+  NFNL_SUBSYS_NFTABLES,
+  NFT_MSG,
+  NFT_OBJECT_COUNTER,
+  NFT_SET_ANONYMOUS,
+  NFTA_CHAIN,
+  NFTA_EXPR,
+  NFTA_OBJ,
+  NFTA_RULE,
+  NFTA_SET,
+  NFTA_SET_ELEM,
+  NFTA_SET_ELEM_LIST,
+  NFTA_TABLE,
+  nfgenmsg,
+  sizeofNfgenmsg,
+} from './nf-tables-h';
+
+/** One object of a table: the kernel's message without its netlink header. */
+export interface Part {
+  family: string;
+  payload: Buffer;
+}
+
+/** The elements of one set, each as the attributes that are in it. */
+export interface SetElements {
+  family: string;
+  set: string;
+  items: Buffer[];
+}
+
+/** The kinds of objects, in the order in which one may name another. */
+export const kinds = ['tables', 'chains', 'sets', 'objects', 'rules'] as const;
+export type Kind = (typeof kinds)[number];
+
+export interface Dump extends Record<Kind, Part[]> {
+  elements: SetElements[];
+}
+
+/** How a kind is asked for and made, where its table's name stands, and what of it the kernel fills in itself. */
+export const about = {
+  tables: {
+    get: NFT_MSG.GETTABLE,
+    make: NFT_MSG.NEWTABLE,
+    table: NFTA_TABLE.NAME,
+    own: [NFTA_TABLE.USE, NFTA_TABLE.HANDLE],
+  },
+  chains: {
+    get: NFT_MSG.GETCHAIN,
+    make: NFT_MSG.NEWCHAIN,
+    table: NFTA_CHAIN.TABLE,
+    own: [NFTA_CHAIN.HANDLE, NFTA_CHAIN.USE, NFTA_CHAIN.COUNTERS, NFTA_CHAIN.ID],
+  },
+  sets: {
+    get: NFT_MSG.GETSET,
+    make: NFT_MSG.NEWSET,
+    table: NFTA_SET.TABLE,
+    own: [NFTA_SET.ID, NFTA_SET.HANDLE, NFTA_SET.TYPE, NFTA_SET.COUNT],
+  },
+  objects: {
+    get: NFT_MSG.GETOBJ,
+    make: NFT_MSG.NEWOBJ,
+    table: NFTA_OBJ.TABLE,
+    own: [NFTA_OBJ.USE, NFTA_OBJ.HANDLE, NFTA_OBJ.PAD],
+  },
+  rules: {
+    get: NFT_MSG.GETRULE,
+    make: NFT_MSG.NEWRULE,
+    table: NFTA_RULE.TABLE,
+    own: [NFTA_RULE.HANDLE, NFTA_RULE.POSITION],
+  },
+} as const;
+
+/** What can't be taken down to be made again, or compared byte for byte, by name. */
+export class NotReplayable extends Error {}
+
+/** @returns all that is in the tables of that name; null when there is none */
+export function readDump(netfilter: NetlinkSocket, name: string): Dump | null {
+  // Where the kernel can be asked for one table only, it is: others' may have thousands of rules.
+  const ask = (kind: Kind, family = '', filtered = true): Part[] => {
+    const { get, table } = about[kind];
+    const filter = filtered ? [stringAttribute(table, name)] : [];
+    return parts(netfilter, get, family, filter).filter(
+      ({ payload }) => textOf(find(payload, table, sizeofNfgenmsg)) === name,
+    );
+  };
+  const tables = ask('tables', '', false);
+  if (tables.length === 0) return null;
+  const sets = tables.flatMap(({ family }) => ask('sets', family));
+  return {
+    tables,
+    chains: ask('chains', '', false),
+    sets,
+    objects: ask('objects'),
+    rules: ask('rules'),
+    elements: sets.map(({ family, payload }) => elementsOf(netfilter, family, name, setName(payload))),
+  };
+}
+
+/** @returns the name of a set */
+export const setName = (payload: Buffer): string => textOf(find(payload, NFTA_SET.NAME, sizeofNfgenmsg));
+
+function elementsOf(netfilter: NetlinkSocket, family: string, table: string, set: string): SetElements {
+  const what = [stringAttribute(NFTA_SET_ELEM_LIST.TABLE, table), stringAttribute(NFTA_SET_ELEM_LIST.SET, set)];
+  const items = parts(netfilter, NFT_MSG.GETSETELEM, family, what).flatMap(({ payload }) => {
+    const list = find(payload, NFTA_SET_ELEM_LIST.ELEMENTS, sizeofNfgenmsg);
+    return list ? [...attributes(list)].map(({ data }) => data) : [];
+  });
+  return { family, set, items };
+}
+
+const parts = (netfilter: NetlinkSocket, get: number, family: string, filter: Buffer[]): Part[] =>
+  netfilter
+    .dump((sequence) => message((NFNL_SUBSYS_NFTABLES << 8) | get, NLM_F.DUMP, sequence, nfgenmsg(family), ...filter))
+    .map(({ payload }) => ({ family: families[payload[0] ?? 0] ?? `family ${payload[0]}`, payload }))
+    .filter((part) => family === '' || part.family === family);
+
+/**
+ * What two dumps of the same freeze have in common, whatever it has counted and however often it was made: all bytes but
+ * those that the kernel fills in itself.
+ * @param apart a set whose elements are left out: they are judged by their times
+ * @throws NotReplayable for what no two dumps show alike
+ */
+export function comparable(dump: Dump, apart: string): Buffer {
+  const bytes: Buffer[] = [];
+  for (const kind of kinds) for (const { payload } of dump[kind]) bytes.push(lasting(kind, payload));
+  for (const { set, items } of dump.elements) {
+    if (set === apart) continue;
+    // A hash has an order of its own in each namespace.
+    bytes.push(...items.map(lastingElement).sort(Buffer.compare));
+  }
+  return Buffer.concat(bytes);
+}
+
+/** Each of these has one length, so that it can be blanked where it stands. */
+function lasting(kind: Kind, payload: Buffer): Buffer {
+  const own: readonly number[] = about[kind].own;
+  const copy = Buffer.from(payload);
+  // struct nfgenmsg: the resource is a part of the generation.
+  copy.fill(0, 2, sizeofNfgenmsg);
+  for (const { type, data } of attributes(copy, sizeofNfgenmsg)) if (own.includes(type)) data.fill(0);
+  if (kind === 'objects' && isCounter(copy)) find(copy, NFTA_OBJ.DATA, sizeofNfgenmsg)?.fill(0);
+  if (kind === 'rules') blankCounters(copy);
+  if (kind === 'sets' && isAnonymous(copy)) throw new NotReplayable(`the anonymous set ${setName(copy)}`);
+  return copy;
+}
+
+/** @returns whether an object is a named counter */
+export const isCounter = (payload: Buffer): boolean =>
+  uint32(find(payload, NFTA_OBJ.TYPE, sizeofNfgenmsg)) === NFT_OBJECT_COUNTER;
+
+/** @returns whether a set has no name of its own, but one that is good for one transaction only */
+export const isAnonymous = (payload: Buffer): boolean =>
+  ((uint32(find(payload, NFTA_SET.FLAGS, sizeofNfgenmsg)) ?? 0) & NFT_SET_ANONYMOUS) !== 0;
+
+const counterName = Buffer.from('counter\0');
+
+/** What counters without a name in a rule have counted. */
+function blankCounters(rule: Buffer): void {
+  if (!rule.includes(counterName)) return;
+  const list = find(rule, NFTA_RULE.EXPRESSIONS, sizeofNfgenmsg) ?? Buffer.alloc(0);
+  for (const { data } of attributes(list)) {
+    if (textOf(find(data, NFTA_EXPR.NAME)) === 'counter') find(data, NFTA_EXPR.DATA)?.fill(0);
+  }
+}
+
+function lastingElement(item: Buffer): Buffer {
+  const copy = Buffer.from(item);
+  for (const { type, data } of attributes(copy)) {
+    if (type === NFTA_SET_ELEM.EXPIRATION) data.fill(0);
+    else if (type === NFTA_SET_ELEM.EXPR || type === NFTA_SET_ELEM.EXPRESSIONS) {
+      throw new NotReplayable('an element that counts');
+    }
+  }
+  return copy;
+}
+
+/** Attributes with their headers as they stand, the mark of nested ones too. */
+export function* rawAttributes(bytes: Buffer, offset = 0): Generator<{ attribute: Attribute; bytes: Buffer }> {
+  for (const found of attributes(bytes, offset)) {
+    const start = found.data.byteOffset - bytes.byteOffset - 4;
+    const padded = Buffer.alloc((4 + found.data.length + 3) & ~3);
+    bytes.copy(padded, 0, start, start + 4 + found.data.length);
+    yield { attribute: found, bytes: padded };
+  }
+}
