@@ -102,6 +102,7 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
 function look(target: Work, request: FreezeRequest, machine: Machine): void {
   const allowed = { host: request.allowHost, lease: request.plan.lease !== null };
   refuseHost(target.site.namespace, target.name, allowed, target.onHost);
+  target.generation = generationOf(target.site);
   target.standing = readStanding(target.site);
   target.record = readRecord(machine.stateDirectory, target.site.namespace);
   if (target.standing && !isOurs(target.standing, target.record)) throw foreignTable(target.name);
@@ -317,15 +318,15 @@ async function settleDown(target: Work): Promise<void> {
 
 function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): void {
   if (target.done || !target.intent) return;
-  if (!holdTimers) {
+  if (!holdTimers && target.intent.timers) {
     target.notes.push(...releaseTimers(target.site.namespace, timersOf(target.intent)));
     target.intent.timers = null;
+    writeRecord(machine.stateDirectory, target.intent);
   }
   const record = amendRecord(machine.stateDirectory, target.intent, {
     phase: 'frozen',
     leaseUntilMs: leaseUntil(target.standing),
-    generation: generationOf(target.site),
-    timers: target.intent.timers,
+    generation: target.generation,
     hold: holdRecord(target, target.intent.hold?.left ?? null),
   });
   target.record = record;

@@ -36,6 +36,8 @@ export interface Work extends Opened {
   plan: Plan;
   text: string;
   standing: Standing | null;
+  /** nf_tables' generation when the target was last looked at, before anything of it was. */
+  generation: number;
   record: FreezeRecord | null;
   before: Before | null;
   expected: Expectation | null;
@@ -63,6 +65,7 @@ export function begin(opened: Opened, { plan }: FreezeRequest): Work {
     plan: { ...plan, devices: [], queues: defaultNumbers },
     text: '',
     standing: null,
+    generation: -1,
     record: null,
     before: null,
     expected: null,

@@ -16,7 +16,9 @@ import type { NetlinkSocket, Request } from './socket';
 /** linux/rtnetlink.h */
 const RTM = { NEWLINK: 16, GETLINK: 18, DELNEIGH: 29, GETNEIGH: 30, GETQDISC: 38, GETTFILTER: 46 } as const;
 /** linux/if_link.h */
-const IFLA = { IFNAME: 3, MASTER: 10, LINKINFO: 18, XDP: 43 } as const;
+const IFLA = { IFNAME: 3, MASTER: 10, LINKINFO: 18, EXT_MASK: 29, XDP: 43 } as const;
+/** linux/rtnetlink.h: without counts, which take most of the kernel's time and of the answer. */
+const RTEXT_FILTER_SKIP_STATS = 1 << 3;
 const IFLA_INFO_KIND = 1;
 const IFLA_XDP_ATTACHED = 2;
 /** linux/neighbour.h */
@@ -70,7 +72,8 @@ export interface Filter {
 
 /** @returns all devices of the socket's namespace */
 export function links(route: NetlinkSocket): Link[] {
-  return route.dump(dumpOf(RTM.GETLINK, sizeof.ifinfomsg)).map(({ payload }) => {
+  const mask = attribute(IFLA.EXT_MASK, hostWord(RTEXT_FILTER_SKIP_STATS));
+  return route.dump(dumpOf(RTM.GETLINK, sizeof.ifinfomsg, mask)).map(({ payload }) => {
     const link: Link = { index: payload.readInt32LE(4), name: '', kind: '', master: 0, xdp: false };
     for (const { type, data } of attributes(payload, sizeof.ifinfomsg)) {
       if (type === IFLA.IFNAME) link.name = textOf(data);
@@ -153,6 +156,12 @@ export function makeStandIn(route: NetlinkSocket, name: string): void {
 }
 
 const dumpOf =
-  (type: number, headerSize: number): Request =>
+  (type: number, headerSize: number, ...what: Buffer[]): Request =>
   (sequence) =>
-    message(type, NLM_F.DUMP, sequence, Buffer.alloc(headerSize));
+    message(type, NLM_F.DUMP, sequence, Buffer.alloc(headerSize), ...what);
+
+function hostWord(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value, 0);
+  return bytes;
+}

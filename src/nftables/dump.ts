@@ -82,23 +82,24 @@ export class NotReplayable extends Error {}
 
 /** @returns all that is in the tables of that name; null when there is none */
 export function readDump(netfilter: NetlinkSocket, name: string): Dump | null {
-  // Where the kernel can be asked for one table only, it is: others' may have thousands of rules.
-  const ask = (kind: Kind, family = '', filtered = true): Part[] => {
+  const all = (kind: Kind, family = '', filter: Buffer[] = []): Part[] => {
     const { get, table } = about[kind];
-    const filter = filtered ? [stringAttribute(table, name)] : [];
     return parts(netfilter, get, family, filter).filter(
       ({ payload }) => textOf(find(payload, table, sizeofNfgenmsg)) === name,
     );
   };
-  const tables = ask('tables', '', false);
+  const tables = all('tables');
   if (tables.length === 0) return null;
-  const sets = tables.flatMap(({ family }) => ask('sets', family));
+  // Where the kernel can be asked for one table only, it is: others' may have thousands of rules.
+  const ofEach = (kind: Kind): Part[] =>
+    tables.flatMap(({ family }) => all(kind, family, [stringAttribute(about[kind].table, name)]));
+  const sets = ofEach('sets');
   return {
     tables,
-    chains: ask('chains', '', false),
+    chains: all('chains'),
     sets,
-    objects: ask('objects'),
-    rules: ask('rules'),
+    objects: ofEach('objects'),
+    rules: ofEach('rules'),
     elements: sets.map(({ family, payload }) => elementsOf(netfilter, family, name, setName(payload))),
   };
 }
@@ -140,15 +141,24 @@ export function comparable(dump: Dump, apart: string): Buffer {
 
 /** Each of these has one length, so that it can be blanked where it stands. */
 function lasting(kind: Kind, payload: Buffer): Buffer {
-  const own: readonly number[] = about[kind].own;
   const copy = Buffer.from(payload);
   // struct nfgenmsg: the resource is a part of the generation.
   copy.fill(0, 2, sizeofNfgenmsg);
-  for (const { type, data } of attributes(copy, sizeofNfgenmsg)) if (own.includes(type)) data.fill(0);
-  if (kind === 'objects' && isCounter(copy)) find(copy, NFTA_OBJ.DATA, sizeofNfgenmsg)?.fill(0);
+  blank(copy, about[kind].own, sizeofNfgenmsg);
+  if (kind === 'objects' && isCounter(copy)) blank(copy, [NFTA_OBJ.DATA], sizeofNfgenmsg);
   if (kind === 'rules') blankCounters(copy);
   if (kind === 'sets' && isAnonymous(copy)) throw new NotReplayable(`the anonymous set ${setName(copy)}`);
   return copy;
+}
+
+/** Fills the data of attributes with zeros, where they stand. */
+function blank(bytes: Buffer, types: readonly number[], offset = 0): void {
+  for (let at = offset; at + 4 <= bytes.length; ) {
+    const length = bytes.readUInt16LE(at);
+    if (length < 4 || at + length > bytes.length) return;
+    if (types.includes(bytes.readUInt16LE(at + 2) & 0x3fff)) bytes.fill(0, at + 4, at + length);
+    at += (length + 3) & ~3;
+  }
 }
 
 /** @returns whether an object is a named counter */

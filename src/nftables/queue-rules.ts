@@ -2,7 +2,7 @@
  * The rules that hand packets to NFQUEUE, as the kernel shows them. nft's JSON leaves the number out in some versions,
  * and always where the rule is iptables' target (FACTS).
  */
-import { attributes, find, message, NLM_F, stringAttribute, textOf } from '../netlink/message';
+import { attributes, find, message, NLM_F, textOf } from '../netlink/message';
 import type { NetlinkSocket } from '../netlink/socket';
 import {
   families,
@@ -30,15 +30,11 @@ export interface QueueRule {
   flags: number;
 }
 
-/**
- * @param of the name of tables; null: every table
- * @returns the rules that queue packets, in the kernel's order; -1 where the packet decides the number
- */
-export function queueRules(netfilter: NetlinkSocket, of: string | null): QueueRule[] {
+/** @returns every rule of the namespace that queues packets, in the kernel's order; -1 where the packet decides the number */
+export function queueRules(netfilter: NetlinkSocket): QueueRule[] {
   const found: QueueRule[] = [];
-  const filter = of === null ? [] : [stringAttribute(NFTA_RULE.TABLE, of)];
   const request = (sequence: number) =>
-    message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG.GETRULE, NLM_F.DUMP, sequence, nfgenmsg(), ...filter);
+    message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG.GETRULE, NLM_F.DUMP, sequence, nfgenmsg());
   for (const { payload } of netfilter.dump(request)) {
     if (!queueing.some((word) => payload.includes(word))) continue;
     const list = find(payload, NFTA_RULE.EXPRESSIONS, sizeofNfgenmsg);

@@ -1,14 +1,11 @@
 /**
- * Records: what netfreeze keeps about one freeze. Each is one file, named by its namespace: a line that is written whole or not
- * at all, and a line for each thing that has changed since.
+ * Records: what netfreeze keeps about one freeze. Each is one file, written whole or not at all, named by its namespace.
  * A record speaks for one namespace of one boot: inode numbers are used again.
  */
 import {
   closeSync,
   constants,
   existsSync,
-  fstatSync,
-  ftruncateSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -22,7 +19,7 @@ import { bootId, cookieOf, type Namespace, type NamespaceId, sameNamespace } fro
 import { isErrno } from '../platform/libc';
 import { stateFailure } from './state-directory';
 
-const { O_APPEND, O_NOFOLLOW, O_WRONLY } = constants;
+const { O_NOFOLLOW, O_WRONLY } = constants;
 
 /** How far a freeze had come when its record was last written. */
 export type Phase = 'freezing' | 'frozen' | 'thawing';
@@ -127,7 +124,7 @@ export function readRecord(directory: string, namespace: Namespace): FreezeRecor
  */
 export function writeRecord(directory: string, record: FreezeRecord): void {
   const file = recordFile(directory, record.namespace);
-  const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
+  const bytes = Buffer.from(textOf(record));
   try {
     // Where there is none, half a record is none either; else it is written aside first.
     if (existsSync(file) || !writeWhole(file, bytes)) replace(file, bytes);
@@ -137,29 +134,47 @@ export function writeRecord(directory: string, record: FreezeRecord): void {
 }
 
 /**
- * Adds to the record of a namespace what has changed of it, as one line more: a reader finds all of it or nothing.
+ * Changes what a freeze changes of its record on its way: the beginning of the file, which has a length of its own, is
+ * overwritten at once, so that a reader, and a crash, finds the old one or the new one.
  * @returns the record as it is then
- * @throws Failure `state-directory`; the record is as it was
+ * @throws Failure `state-directory`
  */
-export function amendRecord(directory: string, record: FreezeRecord, change: Partial<FreezeRecord>): FreezeRecord {
+export function amendRecord(directory: string, record: FreezeRecord, change: Changing): FreezeRecord {
+  const amended = { ...record, ...change };
+  const [before, after] = [headOf(record), headOf(amended)];
   const file = recordFile(directory, record.namespace);
-  // A line of its own, also behind one that was cut.
-  const bytes = Buffer.from(`\n${JSON.stringify(change)}\n`);
+  if (before.length !== headLength || after.length !== headLength || !existsSync(file)) {
+    writeRecord(directory, amended);
+    return amended;
+  }
   try {
-    const fd = openSync(file, O_WRONLY | O_APPEND | O_NOFOLLOW);
+    const fd = openSync(file, O_WRONLY | O_NOFOLLOW);
     try {
-      const { size } = fstatSync(fd);
-      if (writeSync(fd, bytes) < bytes.length) {
-        ftruncateSync(fd, size);
-        throw new Error('no space is left for it');
-      }
+      writeSync(fd, Buffer.from(after), 0, headLength, 0);
     } finally {
       closeSync(fd);
     }
   } catch (cause) {
     throw stateFailure(file, `the record cannot be written: ${cause instanceof Error ? cause.message : cause}`, cause);
   }
-  return { ...record, ...change };
+  return amended;
+}
+
+/** How many bytes the changing part of a record takes in its file; a page of memory holds it, so that it is written at once. */
+const headLength = 1024;
+
+type Changing = Partial<Pick<FreezeRecord, 'phase' | 'leaseMs' | 'leaseUntilMs' | 'generation' | 'run' | 'hold'>>;
+
+/** @returns the beginning of a record's JSON, filled up with blanks; longer only where it does not fit */
+function headOf({ phase, leaseMs, leaseUntilMs, generation, run, hold }: FreezeRecord): string {
+  const changing: Required<Changing> = { phase, leaseMs, leaseUntilMs, generation, run, hold };
+  return `${JSON.stringify(changing).slice(0, -1)},`.padEnd(headLength);
+}
+
+/** @returns a record as its file holds it: JSON, what changes first */
+function textOf(record: FreezeRecord): string {
+  const { phase, leaseMs, leaseUntilMs, generation, run, hold, ...rest } = record;
+  return `${headOf(record)}${JSON.stringify(rest).slice(1)}\n`;
 }
 
 /** @returns false where a file of that name is there already */
@@ -224,7 +239,7 @@ export function listRecords(directory: string): FreezeRecord[] {
 function parseRecord(file: string): FreezeRecord | null {
   try {
     if (!existsSync(file)) return null;
-    const value = merged(readFileSync(file, 'utf8'));
+    const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<FreezeRecord> | null;
     if (!isRecord(value)) return null;
     // Records of earlier versions know less.
     const hold = value.hold ? { ...value.hold, thaw: value.hold.thaw ?? null, left: value.hold.left ?? null } : null;
@@ -237,22 +252,6 @@ function parseRecord(file: string): FreezeRecord | null {
     };
   } catch {
     return null;
-  }
-}
-
-/** The first line is the record, every other one what has changed of it; one without its end was not written whole. */
-function merged(text: string): Partial<FreezeRecord> | null {
-  const end = text.lastIndexOf('\n');
-  const [first = '', ...changes] = (end < 0 ? text : text.slice(0, end)).split('\n');
-  const record = JSON.parse(first) as Partial<FreezeRecord> | null;
-  return changes.length === 0 ? record : Object.assign({}, record, ...changes.map(changeIn));
-}
-
-function changeIn(line: string): object {
-  try {
-    return line === '' ? {} : JSON.parse(line);
-  } catch {
-    return {}; // Its writer was killed.
   }
 }
 

@@ -3,7 +3,7 @@
  * engine that is real but for one moment, or by really changing the kernel's state at that moment.
  */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freeze } from '../../src/freeze/freeze';
 import type { Machine } from '../../src/freeze/machine';
@@ -20,6 +20,7 @@ import { type Lab, useLabs } from '../kernel/rig/lab';
 
 import { expectExit } from '../kernel/rig/netfreeze';
 import { connection } from '../kernel/rig/sockets';
+import { stateIn } from '../kernel/rig/state';
 import { patience } from '../kernel/rig/wait';
 
 /** What an engine does otherwise than it should, in the target's namespace only: never in the rehearsal's. */
@@ -65,7 +66,7 @@ describeEngines('roll-back', (name) => {
     execFileSync('nsenter', [`--net=${lab.file('box')}`, 'nft', script]);
   }
 
-  const records = (lab: Lab) => readdirSync(lab.stateDir).filter((file) => !file.endsWith('.lock'));
+  const records = stateIn;
 
   /** Rules of their own, which no fault may touch, and everything open. */
   async function busyLab(): Promise<Lab> {

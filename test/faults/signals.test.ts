@@ -1,5 +1,3 @@
-/** Netfreeze ended by signals at any moment of its work: what it leaves behind is whole, or brought to order by the next one. */
-import { readdirSync } from 'node:fs';
 import { stateName } from '../../src/record/record';
 import { describeEngines, describeOneEngine } from '../kernel/rig/describe';
 import { openGauge } from '../kernel/rig/gauge';
@@ -8,6 +6,7 @@ import { address, useLabs } from '../kernel/rig/lab';
 import { expectExit, only } from '../kernel/rig/netfreeze';
 import { sendNumbers } from '../kernel/rig/numbers';
 import { signalled, timeOf } from '../kernel/rig/signalled';
+import { stateIn } from '../kernel/rig/state';
 import { sleep, until } from '../kernel/rig/wait';
 
 describeEngines('netfreeze is interrupted', (engine) => {
@@ -63,7 +62,7 @@ describeOneEngine('netfreeze is killed', (engine) => {
       expectExit(await lab.netfreeze('off', lab.box), 0);
       expect(await lab.nft('box', 'list ruleset')).toBe('');
       expect(keepersNamed(state)).toEqual([]);
-      expect(readdirSync(lab.stateDir).filter((file) => !file.endsWith('.lock'))).toEqual([]);
+      expect(stateIn(lab)).toEqual([]);
     }
     expect(killed).toBeGreaterThanOrEqual(200);
     expectExit(await lab.netfreeze('off', lab.box), 0);

@@ -9,13 +9,14 @@ import { expectExit, only, type Report } from './rig/netfreeze';
 import { send } from './rig/packets';
 import { processesNamed } from './rig/processes';
 import { type RunEnd, startRun } from './rig/running';
+import { stateIn } from './rig/state';
 import { patience, sleep, until } from './rig/wait';
 
 /** Nothing of a freeze is left, and packets pass. */
 async function expectNothingLeft(lab: Lab, gauge: Gauge): Promise<void> {
   expect(await gauge.open()).toEqual(gauge.all);
   expect(await lab.nft('box', 'list ruleset')).toBe('');
-  expect(readdirSync(lab.stateDir).filter((name) => !name.startsWith('run-'))).toEqual([]);
+  expect(stateIn(lab).filter((name) => !name.startsWith('run-'))).toEqual([]);
   const { namespace } = only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0));
   expect(keepersNamed(`net-${namespace.device}-${namespace.inode}`)).toEqual([]);
 }
@@ -455,7 +456,7 @@ describeOneEngine('run, and what can’t be started', (engine) => {
     chmodSync(script, 0o700);
     expect(await attempt(script)).toContain('its interpreter /no/such/interpreter is not there');
     expect(await lab.nft('box', 'list ruleset')).toBe('');
-    expect(readdirSync(lab.stateDir)).toEqual(['script']);
+    expect(stateIn(lab)).toEqual(['script']);
   });
 
   test('without setpriv: 5, and nothing is touched', async () => {

@@ -7,6 +7,7 @@ import { keeperOf, keepersOf } from './rig/keeper';
 import { address, type Lab, useLabs } from './rig/lab';
 import { expectExit, only } from './rig/netfreeze';
 import { send } from './rig/packets';
+import { stateIn } from './rig/state';
 import { until } from './rig/wait';
 
 const job = { kind: 'udp', family: 4, from: address[4].peer, to: address[4].box, count: 10 } as const;
@@ -91,7 +92,7 @@ describeEngines('while packets are held', (engine) => {
     expect(only(expectExit(await lab.netfreeze('status', lab.box, '--json'), 0)).state).toBe('drifted');
     expectExit(await lab.netfreeze('off', lab.box), 0);
     expect(await keepersOf(lab)).toEqual([]);
-    expect(readdirSync(lab.stateDir)).toEqual([]);
+    expect(stateIn(lab)).toEqual([]);
   });
 });
 

@@ -1,6 +1,6 @@
 /** Templates of one's own for mode steal: one that holds works, and one that would let a packet go is refused untouched. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stateName } from '../../src/record/record';
 import { describeEngines, programPath } from './rig/describe';
@@ -8,6 +8,7 @@ import { keepersNamed } from './rig/keeper';
 import { address, type Lab, useLabs } from './rig/lab';
 import { expectExit, only } from './rig/netfreeze';
 import { send } from './rig/packets';
+import { stateIn } from './rig/state';
 
 const steal = readFileSync(join(__dirname, '../../templates/steal.nft.hbs'), 'utf8');
 const at = address[4];
@@ -105,5 +106,5 @@ async function expectUntouched(lab: Lab, tables: string): Promise<void> {
   expect(await lab.run('box', 'cat', '/proc/self/net/netfilter/nfnetlink_queue')).toBe('');
   const { dev, ino } = statSync(lab.file('box'));
   expect(keepersNamed(stateName({ device: dev, inode: ino }))).toEqual([]);
-  expect(readdirSync(lab.stateDir).filter((file) => !file.endsWith('.lock'))).toEqual([]);
+  expect(stateIn(lab)).toEqual([]);
 }

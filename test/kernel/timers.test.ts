@@ -6,6 +6,7 @@ import { address, type Lab, useLabs } from './rig/lab';
 import { expectExit, only } from './rig/netfreeze';
 import { signalled } from './rig/signalled';
 import { type Connection, connecting, connection, type OptionName, type SocketEnd } from './rig/sockets';
+import { stateIn } from './rig/state';
 import { together } from './rig/together';
 import { sleep, until } from './rig/wait';
 
@@ -182,7 +183,7 @@ describeOneEngine("TCP's timers", (engine) => {
       for (const place of ['box', 'peer'] as const) expect((await settings(lab, place)).tcp_retries2).toBe(3);
       expect(await both.box.arrival(1000)).not.toBeNull();
       expect(await both.peer.arrival(1000)).not.toBeNull();
-      expect(readdirSync(lab.stateDir)).toEqual([]);
+      expect(stateIn(lab)).toEqual([]);
     },
   });
 

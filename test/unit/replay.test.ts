@@ -224,7 +224,6 @@ describe('queues in place of marks', () => {
           payload: Buffer.concat([Buffer.from([1, 0, 0, 0]), ...parts]),
         })),
       }),
-      null,
     );
   const queue = { family: 'inet', table: 'netfreeze', by: 'xt', total: 1, flags: 0 };
 

@@ -118,7 +118,7 @@ describe('the queues that the kernel shows', () => {
   const inChain = (chain: string, ...expressions: Buffer[]) =>
     answer('inet', stringAttribute(1, 'netfreeze'), stringAttribute(2, chain), nested(4, ...expressions));
   const shown = (...expressions: Buffer[]) =>
-    queueRules(fakeNetlink({ [GET.RULE]: [inChain('output', ...expressions)] }), null);
+    queueRules(fakeNetlink({ [GET.RULE]: [inChain('output', ...expressions)] }));
   const found = { family: 'inet', table: 'netfreeze', chain: 'output' };
 
   test("by nft's own expression", () => {
@@ -141,9 +141,7 @@ describe('the queues that the kernel shows', () => {
     const counter = expression('counter');
     expect(shown(counter, target('NFQUEUE', hostShorts(1, 1, 0)), counter)).toHaveLength(1);
     expect(shown(counter, target('MARK', hostShorts(1, 1, 0)), target('NFQUEUE', Buffer.alloc(1)))).toEqual([]);
-    expect(queueRules(fakeNetlink({ [GET.RULE]: [answer('inet', stringAttribute(1, 'netfreeze'))] }), null)).toEqual(
-      [],
-    );
+    expect(queueRules(fakeNetlink({ [GET.RULE]: [answer('inet', stringAttribute(1, 'netfreeze'))] }))).toEqual([]);
   });
 });
 

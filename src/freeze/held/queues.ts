@@ -16,7 +16,7 @@ import type { Standing } from '../state/standing';
  *   keeper is bound to; null when nothing is held
  */
 export function numbersIn({ netfilter, namespace }: Site, known: Keeper | null = null): QueueNumbers | null {
-  const rules = queueRules(netfilter, tableName);
+  const rules = queueRules(netfilter).filter(({ table }) => table === tableName);
   const of = (chain: string) => rules.find((rule) => rule.chain === chain)?.number;
   const [incoming, out] = [of('prerouting'), of('output')];
   if (incoming !== undefined && out !== undefined) return { in: incoming, out };
@@ -39,7 +39,7 @@ export function chooseQueues(site: Site, standing: Standing | null, name: string
     if (isOurs || !bound.some(({ number }) => numbers.includes(number))) return standingNumbers;
   }
   const taken = [
-    ...queueRules(site.netfilter, null).filter(({ table }) => table !== tableName),
+    ...queueRules(site.netfilter).filter(({ table }) => table !== tableName),
     ...bound.map(({ number }) => ({ number, total: 1 })),
   ];
   // What a keeper without a table is bound to is about to be free.

@@ -120,7 +120,7 @@ export async function readBack(site: Site, options: { listing: boolean }): Promi
   const tables = found.map(({ family }) => ({ family, name: tableName }));
   const document = await listTables(session, tables);
   const listing = options.listing ? await session.listText(tables) : '';
-  const queues = queueRules(site.netfilter, tableName);
+  const queues = queueRules(site.netfilter).filter(({ table }) => table === tableName);
   return canonical(document, hooks(site.netfilter, tableName), queues, listing);
 }
 

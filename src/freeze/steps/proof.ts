@@ -6,7 +6,7 @@ import { shown } from '../../platform/text';
 import { differences, type Expectation, explainDifferences, leaseCovers } from '../../ruleset/canonical';
 import { holdObjection } from '../held/hold';
 import { bears, coversLease } from '../state/imprint';
-import { hasLease, type Lease, readBack, readStanding, type Standing } from '../state/standing';
+import { generationOf, hasLease, type Lease, readBack, readStanding, type Standing } from '../state/standing';
 import type { Work } from '../work';
 import { settleNeighbours } from './settle';
 import { findShortcuts } from './shortcuts';
@@ -20,6 +20,7 @@ export async function prove(target: Work): Promise<void> {
   const { expected, site, name } = target;
   if (!expected || target.done) return;
   const started = performance.now();
+  const generation = generationOf(site);
   const standing = readStanding(site);
   const covers = await showsExpected(target, standing, expected);
   target.timings.verifyMs = performance.now() - started;
@@ -40,7 +41,8 @@ export async function prove(target: Work): Promise<void> {
       },
     );
   }
-  const { devices } = findShortcuts(site, name);
+  // One change since the target was looked at is ours.
+  const { devices } = findShortcuts(site, name, { nftables: generation !== target.generation + 1 });
   const open = devices.filter((device) => !target.plan.devices.some((closed) => closed.name === device));
   if (open.length > 0) throw unverified(name, `a flowtable has come to ${open.map(shown).join(', ')} meanwhile`);
   // A sender that was between two hooks when the chains came may have made a neighbour wait since.
@@ -48,6 +50,7 @@ export async function prove(target: Work): Promise<void> {
   const objection = holdObjection(target);
   if (objection) throw unverified(name, objection);
   target.standing = standing;
+  target.generation = generation;
 }
 
 /**

@@ -215,7 +215,7 @@ async function examine(scratch: Site, template: Template, plan: Plan): Promise<v
   );
   if (objection) throw badTemplate(template, objection);
   if (plan.mode !== 'steal') return;
-  const queueing = queueRules(scratch.netfilter, tableName);
+  const queueing = queueRules(scratch.netfilter).filter(({ table }) => table === tableName);
   const misled = acceptQueues(queueing, plan.queues);
   if (misled) throw badTemplate(template, misled);
 }

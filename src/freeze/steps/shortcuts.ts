@@ -40,16 +40,18 @@ export interface Shortcuts {
 /**
  * Looks for ways past our chains.
  * @param name the target, for the message
+ * @param options `nftables`: false where nf_tables has not been changed since it was last looked at
  * @throws Failure `shortcut` that names every way that can't be closed
  */
-export function findShortcuts(site: Site, name: string): Shortcuts {
+export function findShortcuts(site: Site, name: string, { nftables = true } = {}): Shortcuts {
   const devices = links(site.route);
-  const offloads = flowtables(site.netfilter);
+  const offloads = nftables ? flowtables(site.netfilter) : [];
+  const forwarding = nftables ? forwardingRules(site.netfilter) : [];
   const obstacles = [
     ...devices.filter(({ xdp }) => xdp).map((link) => `an XDP program on device ${shown(link.name)}`),
     ...ingressFilters(site, devices),
     ...tcxPrograms(site, devices),
-    ...forwardingRules(site.netfilter).map((chain) => `rules with fwd or dup in chain ${shown(chain)}`),
+    ...forwarding.map((chain) => `rules with fwd or dup in chain ${shown(chain)}`),
     ...offloads
       .filter(({ priority }) => priority <= closingPriority)
       .map((table) => `flowtable ${shown(table.name)} at priority ${table.priority}`),
