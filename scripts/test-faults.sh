@@ -2,10 +2,10 @@
 # npm run test:faults: what takes longer than npm test may, on real namespaces, so as root:
 # - what is left when netfreeze, nft or the kernel fails in the middle of something: signals at hundreds of moments, faults in
 #   every step of a freeze, and in the test machine failing units and dumps (scripts/test-vm.sh);
-# - those kernel tests that concern both engines, on the nft program; npm test runs them on libnftables.
+# - those kernel tests that concern every engine, on libnftables and on the nft program; npm test runs them on the replay.
 #
 #   npm run test:faults -- PATTERN   only test files whose path matches, and jest's other options, as for npm test; then the
-#                                    kernel tests are left out (NETFREEZE_TEST_ENGINES=nft npm run test:kernel -- PATTERN)
+#                                    kernel tests are left out (NETFREEZE_TEST_ENGINES=libnftables,nft npm run test:kernel -- PATTERN)
 #   TEST_RESULTS_DIR=DIR             keep jest's results there: faults.json, kernel-nft.json, vm.json
 #
 # Whoever is not root is told so; where CI is true that is a failure.
@@ -39,11 +39,11 @@ mapfile -t results < <(keep faults)
 node_modules/.bin/jest "${results[@]}" "${options[@]}" --selectProjects faults || status=1
 
 if (($# == 0)); then
-  printf '\n== kernel tests on the nft program ==\n'
+  printf '\n== kernel tests on libnftables and the nft program ==\n'
   # A file without a test for it would fail.
   mapfile -t files < <(grep -lE '^\s*describeEngines\(' test/kernel/*.test.ts)
   mapfile -t results < <(keep kernel-nft)
-  NETFREEZE_TEST_ENGINES=nft node_modules/.bin/jest "${results[@]}" --selectProjects kernel --runTestsByPath "${files[@]}" ||
+  NETFREEZE_TEST_ENGINES=libnftables,nft node_modules/.bin/jest "${results[@]}" --selectProjects kernel --runTestsByPath "${files[@]}" ||
     status=1
 fi
 

@@ -2,7 +2,7 @@
  * CRIU's action script, started as CRIU starts it, by a stand-in: on the test machine's kernel CRIU itself may not work.
  * What a real one does with it is in test/vm/checkpoint.test.ts.
  */
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
@@ -11,6 +11,7 @@ import { openGauge } from './rig/gauge';
 import { keepersOf } from './rig/keeper';
 import { type Lab, useLabs } from './rig/lab';
 import { expectExit, netfreezeProgram, only } from './rig/netfreeze';
+import { stateIn } from './rig/state';
 import { patience, sleep } from './rig/wait';
 
 const hookProgram = resolve(netfreezeProgram, '../netfreeze-criu-hook');
@@ -99,7 +100,7 @@ const inState = (lab: Lab, ...args: string[]) =>
 async function expectNothingLeft(lab: Lab): Promise<void> {
   expect(await lab.nft('box', 'list ruleset')).toBe('');
   expect(await keepersOf(lab)).toEqual([]);
-  expect(readdirSync(join(lab.stateDir, 'state'))).toEqual([]);
+  expect(stateIn({ stateDir: join(lab.stateDir, 'state') })).toEqual([]);
 }
 
 describeEngines('while CRIU dumps', (engine) => {

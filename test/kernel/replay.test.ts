@@ -1,6 +1,7 @@
 /** What the replay makes is what nft makes: a table that nft has loaded is taken down, and made again elsewhere. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { bears, coversLease, imprintOf } from '../../src/freeze/state/imprint';
 import { inside, type Namespace, pin, release } from '../../src/namespace/namespace';
 import { NETLINK, type NetlinkSocket, openNetlink } from '../../src/netlink/socket';
 import { type Change, commit } from '../../src/nftables/batch';
@@ -9,6 +10,7 @@ import { elements } from '../../src/nftables/kernel';
 import { type ElementTime, recordingOf, wholeOf } from '../../src/nftables/replay';
 import { describeOneEngine } from './rig/describe';
 import { type Lab, type Place, useLabs } from './rig/lab';
+import { expectExit } from './rig/netfreeze';
 
 const golden = join(__dirname, '../unit/golden');
 /** Every golden ruleset that each nft can load. */
@@ -120,6 +122,80 @@ describeOneEngine('replay', (engine) => {
     commit(box, taken(peer, null));
     const endless = elements(box, ['inet'], 'netfreeze', 'lease') ?? [];
     expect(endless.map(({ timeoutMs }) => timeoutMs)).toEqual([null, null]);
+  });
+
+  test.each([
+    ['drop', []],
+    ['drop with a lease', ['--lease', '5m']],
+    [
+      'drop with exemptions',
+      ['--loopback', 'keep', '--allow-mark', '7', '--allow', '192.0.2.7:443/tcp', '--allow', 'fd00::/8'],
+    ],
+    ['steal', ['--mode', 'steal', '--lease', '5m']],
+    ['a template of one’s own', ['--template', 'FILE', '--lease', '5m']],
+    ['a template that can’t be replayed', ['--template', 'ANONYMOUS']],
+  ] as const)('what `on` makes is what each nft makes: %s', async (_, options) => {
+    const lab = await makeLab();
+    const own = readFileSync(join(__dirname, '../../templates/drop.nft.hbs'), 'utf8');
+    const anonymous = `${own}add rule inet netfreeze output tcp dport { 22, 443 } accept\n`;
+    writeFileSync(join(lab.stateDir, 'mine.nft.hbs'), own);
+    writeFileSync(join(lab.stateDir, 'anonymous.nft.hbs'), anonymous);
+    const args = options.map((word) =>
+      word
+        .replace('FILE', join(lab.stateDir, 'mine.nft.hbs'))
+        .replace('ANONYMOUS', join(lab.stateDir, 'anonymous.nft.hbs')),
+    );
+    const shown: string[] = [];
+    for (const engine of ['replay', 'libnftables', 'nft'] as const) {
+      expectExit(await lab.netfreezeIn({ engine }, 'on', lab.box, ...args), 0);
+      const listing = await lab.nft('box', '-s', 'list ruleset');
+      expect(listing).toContain('table inet netfreeze');
+      shown.push(listing);
+      // Whoever made it, each of them proves it.
+      for (const judge of ['replay', 'libnftables', 'nft'] as const) {
+        expectExit(await lab.netfreezeIn({ engine: judge }, 'verify', lab.box), 0);
+      }
+      expectExit(await lab.netfreezeIn({ engine }, 'off', lab.box), 0);
+    }
+    expect(shown[1]).toBe(shown[0]);
+    expect(shown[2]).toBe(shown[0]);
+  });
+
+  test('an imprint is the same for whatever was counted and made again, and another for whatever was changed', async () => {
+    const lab = await makeLab();
+    const box = open(lab, 'box');
+    await lab.nft('box', ownThings);
+    const imprint = imprintOf(dumpOf(box));
+    if (imprint === null) throw new Error('no imprint');
+    const bearsIt = () => bears(dumpOf(box), imprint);
+    expect(bearsIt()).toBe(true);
+    await lab.nft('box', 'reset counters; flush set inet netfreeze lease');
+    expect(bearsIt()).toBe(true);
+    expect(coversLease(dumpOf(box), imprint)).toBe(false);
+    commit(box, taken(box));
+    expect(bearsIt()).toBe(true);
+    const changes = [
+      ['insert rule inet netfreeze output accept', 'delete rule inet netfreeze output handle HANDLE'],
+      [
+        'add element inet netfreeze friends { 203.0.113.0/24 }',
+        'delete element inet netfreeze friends { 203.0.113.0/24 }',
+      ],
+      ['add chain inet netfreeze more', 'delete chain inet netfreeze more'],
+      ['add counter inet netfreeze more', 'delete counter inet netfreeze more'],
+      ['add set inet netfreeze more { type ipv4_addr; }', 'delete set inet netfreeze more'],
+      ['add chain inet netfreeze output { policy drop; }', 'add chain inet netfreeze output { policy accept; }'],
+      ['add table inet netfreeze { flags dormant; }', 'add table inet netfreeze'],
+      ['add table ip netfreeze', 'delete table ip netfreeze'],
+    ] as const;
+    for (const [change, back] of changes) {
+      await lab.nft('box', change);
+      expect([change, bearsIt()]).toEqual([change, false]);
+      const handle = /accept # handle ([0-9]+)/.exec(
+        await lab.nft('box', '-a', 'list chain inet netfreeze output'),
+      )?.[1];
+      await lab.nft('box', back.replace('HANDLE', handle ?? ''));
+      expect([back, bearsIt()]).toEqual([back, true]);
+    }
   });
 
   test('all of it or nothing: where the kernel refuses one change, what stood stands', async () => {

@@ -14,6 +14,9 @@ export const programPath = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', process.en
  */
 export const engines: readonly Engine[] = narrowed(process.env.NETFREEZE_TEST_ENGINES);
 
+/** Those that load and list each target by nft, so that a test can put faults between the two. */
+export const nftEngines: readonly Engine[] = ['libnftables', 'nft'];
+
 function narrowed(wanted: string | undefined): Engine[] {
   const all: Engine[] = ['replay', 'libnftables', 'nft'];
   return wanted === undefined ? all : all.filter((engine) => wanted.split(',').includes(engine));
@@ -35,9 +38,13 @@ export function describeKernel(name: string, body: () => void): void {
   }
 }
 
-/** The same tests on each engine. */
-export function describeEngines(name: string, body: (engine: Engine) => void): void {
-  for (const engine of engines) describeKernel(`${name} [${engine}]`, () => body(engine));
+/**
+ * The same tests on each engine.
+ * @param of those that they are about
+ */
+export function describeEngines(name: string, body: (engine: Engine) => void, of: readonly Engine[] = engines): void {
+  for (const engine of engines.filter((one) => of.includes(one)))
+    describeKernel(`${name} [${engine}]`, () => body(engine));
 }
 
 /** One engine, the usual one, is enough for tests of what both have in common, and for those that take long. */

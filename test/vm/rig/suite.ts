@@ -36,9 +36,9 @@ export function parseSuite(text: string): Entry[] {
     }
     const [file = '', named, engines = '', ...why] = line.trim().split(/\s+/);
     const script = scripts.find((one) => one === named);
-    if (!script || !/^(libnftables|nft|both)$/.test(engines) || why.length === 0) {
+    if (!script || !/^(replay|libnftables|nft|both)$/.test(engines) || why.length === 0) {
       throw new Error(
-        `suite.txt wants a file, "test" or "test:faults", "libnftables", "nft" or "both", and a reason: ${line}`,
+        `suite.txt wants a file, "test" or "test:faults", "replay", "libnftables", "nft" or "both", and a reason: ${line}`,
       );
     }
     entries.push({ file, script, engines: engines === 'both' ? 'libnftables,nft' : engines, only: [] });
