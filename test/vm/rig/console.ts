@@ -14,7 +14,7 @@ export interface ConsoleWatch {
 /** A soft lockup with the stacks of two CPUs was 112 lines. */
 const reportLines = 150;
 
-/** A CPU that stands still for this long, in seconds, does not come back; see `watchConsole`. */
+/** A CPU that has stood still for this long, in seconds, is not expected back; see `watchConsole`. */
 const lockupSeconds = 60;
 
 /** How much earlier than that, in seconds, it has been reported: the kernel reports again about every 22 s. */
@@ -36,16 +36,18 @@ const words = {
 /**
  * Watches one machine from its start.
  *
- * The machine has locked up when the kernel says of a CPU that it stands still for 60 s, and has said so before, at least
- * 20 s ago and within the time that it speaks of. One report alone means nothing: on a busy host an emulated CPU may well
- * get no turn for 20 s and go on, and a machine that its host has paused reports the whole pause at once when it goes on.
- * How long the job has been silent means nothing either: jest says a word per test file, which takes minutes.
+ * The machine has locked up when the kernel says of a CPU that it stands still for 60 s, and has said so before, at
+ * least 20 s ago and within the time that it speaks of. One report alone means nothing: on a busy host an emulated CPU
+ * may get no turn for 20 s and go on, and what a kernel says after a pause of the whole machine, it says at once
+ * (after 100 s, an idle one said nothing). How long the job has been silent means nothing either: jest says a word per
+ * test file, which takes minutes.
  */
 export function watchConsole(): ConsoleWatch {
   /** When a report was made, in the kernel's seconds since boot. */
   const reported: number[] = [];
   const first: string[] = [];
   let now = 0;
+  let stall = '';
   let rest = '';
   let lockup: string | null = null;
   let panic: string | null = null;
@@ -55,10 +57,12 @@ export function watchConsole(): ConsoleWatch {
     // A line that goes on where another ended has no time of its own.
     if (time !== null) now = Number(time[1]);
     panic ??= words.panic.exec(line)?.[0] ?? null;
-    const lasts = standsStill(line);
+    const said = line.replace(words.time, '').trim();
+    if (words.stall.test(said)) stall = said;
+    const lasts = standsStill(said);
     if (lasts !== null) {
       const before = reported.some((at) => now - at >= apartSeconds && now - at <= lasts);
-      if (lasts >= lockupSeconds && before) lockup ??= line.replace(words.time, '').trim();
+      if (lasts >= lockupSeconds && before) lockup ??= words.stallLasts.test(said) ? `${stall} ${said}` : said;
       reported.push(now);
     }
     if (reported.length > 0 && first.length < reportLines) first.push(line);
@@ -76,7 +80,7 @@ export function watchConsole(): ConsoleWatch {
   };
 }
 
-/** @returns for how many seconds, as a line says, a CPU has stood still, 0 where it does not say; null for other lines */
+/** @returns for how many seconds a CPU has stood still, as a line says, 0 if it does not; null for other lines */
 function standsStill(line: string): number | null {
   const soft = words.soft.exec(line);
   if (soft !== null) return Number(soft[1]);

@@ -48,8 +48,8 @@ export async function doJob(image: Image, job: Job, note: (words: string) => voi
 }
 
 /**
- * Makes a second attempt where the machine of the first one locks up: that happens about once in 60 runs of the suite, and
- * whether the emulator or its kernel is to blame is not known. Nothing else is attempted again.
+ * Makes a second attempt where the machine of the first one locks up: that happens about once in 60 runs of the suite,
+ * and whether the emulator or its kernel is to blame is not known. Nothing else is attempted again.
  * @param attempt does the job in a fresh machine
  * @param note is told of the lockup, with the kernel's report
  * @returns what the attempt that counts returned

@@ -17,8 +17,8 @@ export interface Machine {
   tell(line: string): void;
   /**
    * Waits for the agent's next line.
-   * @throws Lockup as soon as the machine's kernel reports one that lasts; another error when the line is not said in time,
-   *   the kernel panics, or the machine ends
+   * @throws Lockup as soon as the machine's kernel reports one that lasts; another error when the line is not said in
+   *   time, the kernel panics, or the machine ends
    */
   hear(limitMs: number): Promise<string>;
   monitor(): Promise<Monitor>;
