@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 source scripts/prepare.sh
 end_on_signals
 
-# How long all tests may take, in seconds.
+# How long all tests may take, in seconds; as long again where the machine locks up.
 limit=1500
 
 # leave_out REASON: ends the run, well or badly.
@@ -78,7 +78,7 @@ rm -f "$results/vm.json"
 tests=$(printf '%q ' node "${jest[@]}" --maxWorkers=2 --json --outputFile=/results/vm.json "$@")
 # The tests wait as many times longer (test/kernel/rig/wait.ts) as the machine takes longer than the 40 ms in which a real
 # one starts Node, with a little else to do, once it has done so before; how long that is depends on what the host is doing.
-rig run --limit "$limit" --results "$results" -- "
+rig run --again --limit "$limit" --results "$results" -- "
   node -e 0
   began=\$(date +%s%N)
   for start in 1 2 3; do node -e 0 & done

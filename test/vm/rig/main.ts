@@ -3,17 +3,18 @@
  *
  *   image                            builds the image, unless it is there
  *   prepare                          builds what is missing: the image, the snapshot
- *   run [--cold] [--limit SECONDS] [--results FOLDER] -- COMMAND
+ *   run [--cold] [--again] [--limit SECONDS] [--results FOLDER] -- COMMAND
  *                                    runs a shell's command in the machine and ends with its status;
- *                                    125 where the machine fails, 124 where the command takes too long
+ *                                    125 where the machine fails, 124 where the command takes too long;
+ *                                    --again: once more, in a fresh machine, where the first one locks up
  *   compile                          makes plain JavaScript of the test files that suite.txt lists
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureImage } from './image';
-import { doJob } from './job';
+import { doJob, onceMoreAfterLockup } from './job';
 import { ensureSnapshot } from './snapshot';
 import { compileSuite } from './suite';
 
@@ -23,7 +24,12 @@ async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { cold: { type: 'boolean', default: false }, limit: { type: 'string' }, results: { type: 'string' } },
+    options: {
+      cold: { type: 'boolean', default: false },
+      again: { type: 'boolean', default: false },
+      limit: { type: 'string' },
+      results: { type: 'string' },
+    },
   });
   // An end by a signal is an end of the process like any other, which takes the machine with it.
   for (const [signal, number] of [
@@ -35,17 +41,25 @@ async function run(args: string[]): Promise<number> {
   }
   const scratch = mkdtempSync(join(tmpdir(), 'nfz-vm-'));
   process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
-  return doJob(
-    ensureImage(),
-    {
-      command: positionals.join(' '),
-      limitSeconds: Number(values.limit ?? 600),
-      project: '.',
-      results: values.results ?? scratch,
-      cold: values.cold,
-    },
-    note,
-  );
+  const image = ensureImage();
+  const attempt = async () => {
+    // Each attempt has a folder of its own, so that one that does not count leaves no results.
+    const results = mkdtempSync(join(scratch, 'results-'));
+    const status = await doJob(
+      image,
+      {
+        command: positionals.join(' '),
+        limitSeconds: Number(values.limit ?? 600),
+        project: '.',
+        results,
+        cold: values.cold,
+      },
+      note,
+    );
+    if (values.results !== undefined) cpSync(results, values.results, { recursive: true });
+    return status;
+  };
+  return values.again ? onceMoreAfterLockup(attempt, note) : attempt();
 }
 
 const commands: Record<string, (args: string[]) => Promise<number>> = {

@@ -15,6 +15,10 @@ export function hardware(image: Image): string[] {
     'console=ttyS0 quiet systemd.show_status=0',
     // A panic ends the machine, and so the run.
     'panic=-1',
+    // From the first process on, reports of a lockup reach the console with the stacks of all CPUs: `quiet` keeps back
+    // all that the kernel says of them but the first line. A soft lockup is reported after 20 s (`watchdog_thresh` is
+    // 10), an RCU stall after 21 s, as Debian's kernel has it: less would be reached by a machine on a busy host.
+    'sysctl.kernel.printk=7 sysctl.kernel.softlockup_all_cpu_backtrace=1',
     // Emulated, these cost time and protect nobody.
     'mitigations=off nokaslr init_on_alloc=0 apparmor=0 selinux=0 audit=0 nmi_watchdog=0',
     // An emulated clock is not always in time for the kernel's own checks.
