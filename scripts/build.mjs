@@ -82,7 +82,6 @@ await Promise.all([
     entryPoints: ['src/run.ts'],
     outfile: 'dist/run.cjs',
     minify: true,
-    keepNames: true,
     // bin/netfreeze runs the bundle as a script, which has no import().
     supported: { 'dynamic-import': false },
     plugins: [templates, lightOclif, besides],

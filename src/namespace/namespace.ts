@@ -136,6 +136,17 @@ function comeHome(fd: number): void {
  * @returns the namespace's cookie (kernel 5.14), unique until the next boot, in decimal; null on an older kernel
  */
 export function cookieOf(namespace: Namespace): string | null {
+  const known = cookies.get(namespace);
+  if (known !== undefined) return known;
+  const cookie = askCookie(namespace);
+  cookies.set(namespace, cookie);
+  return cookie;
+}
+
+/** A pinned namespace stays what it is. */
+const cookies = new WeakMap<Namespace, string | null>();
+
+function askCookie(namespace: Namespace): string | null {
   const fd = inside(namespace, () => socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0));
   try {
     const value = Buffer.alloc(8);

@@ -82,10 +82,11 @@ export class NotReplayable extends Error {}
 
 /** @returns all that is in the tables of that name; null when there is none */
 export function readDump(netfilter: NetlinkSocket, name: string): Dump | null {
+  const wanted = Buffer.from(`${name}\0`);
   const all = (kind: Kind, family = '', filter: Buffer[] = []): Part[] => {
     const { get, table } = about[kind];
-    return parts(netfilter, get, family, filter).filter(
-      ({ payload }) => textOf(find(payload, table, sizeofNfgenmsg)) === name,
+    return parts(netfilter, get, family, filter).filter(({ payload }) =>
+      find(payload, table, sizeofNfgenmsg)?.equals(wanted),
     );
   };
   const tables = all('tables');

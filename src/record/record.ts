@@ -173,8 +173,16 @@ function headOf({ phase, leaseMs, leaseUntilMs, generation, run, hold }: FreezeR
 
 /** @returns a record as its file holds it: JSON, what changes first */
 function textOf(record: FreezeRecord): string {
-  const { phase, leaseMs, leaseUntilMs, generation, run, hold, ...rest } = record;
-  return `${headOf(record)}${JSON.stringify(rest).slice(1)}\n`;
+  const { phase, leaseMs, leaseUntilMs, generation, run, hold, expected, ...rest } = record;
+  return `${headOf(record)}"expected":${jsonOf(expected)},${JSON.stringify(rest).slice(1)}\n`;
+}
+
+let known: { value: unknown; json: string } | undefined;
+
+/** Targets that are frozen together expect the same, which is most of a record. */
+function jsonOf(value: unknown): string {
+  if (known?.value !== value || known === undefined) known = { value, json: JSON.stringify(value ?? null) };
+  return known.json;
 }
 
 /** @returns false where a file of that name is there already */

@@ -2,7 +2,7 @@
  * What is left when something fails in the middle of a freeze. The faults come through the engine's interface, from an
  * engine that is real but for one moment, or by really changing the kernel's state at that moment.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freeze } from '../../src/freeze/freeze';
@@ -21,7 +21,7 @@ import { type Lab, useLabs } from '../kernel/rig/lab';
 import { expectExit } from '../kernel/rig/netfreeze';
 import { connection } from '../kernel/rig/sockets';
 import { stateIn } from '../kernel/rig/state';
-import { patience } from '../kernel/rig/wait';
+import { patience, until } from '../kernel/rig/wait';
 
 /** What an engine does otherwise than it should, in the target's namespace only: never in the rehearsal's. */
 type Fault = (session: Session) => Partial<Session>;
@@ -212,23 +212,33 @@ describeEngines(
       expect(await lab.nft('box', 'list ruleset')).toBe('');
     });
 
-    test('the roll-back fails too: exit 7, and what a person has to do', async () => {
+    test('the roll-back fails too, for the table has got an owner: exit 7, and what a person has to do', async () => {
       const lab = await busyLab();
-      const fault: Fault = (session) => ({
-        async load(text) {
-          if (text.includes('delete table')) throw new NftRefusal('Error: Device or resource busy', text);
-          await session.load(text);
-          inBox(lab, 'insert rule inet netfreeze output accept');
-        },
+      // Nobody but the owner may delete it, and it goes with the owner's socket.
+      const owner = spawn('nsenter', [`--net=${lab.file('box')}`, 'nft', '-i'], {
+        stdio: ['pipe', 'ignore', 'ignore'],
       });
-      const { failure, targets } = await freeze([lab.box], await request(), await machineWith(lab, fault));
-      expect(failure).toMatchObject({ exit: 7, code: 'rollback-failed' });
-      expect(failure?.message).toMatch(/Device or resource busy/);
-      expect(failure?.suggestions.join(' ')).toMatch(/nft delete table inet netfreeze/);
-      expect(targets).toMatchObject([{ state: 'failed' }]);
-      // With a sound engine, off brings it to order.
+      try {
+        const fault: Fault = (session) => ({
+          async load(text) {
+            await session.load(text);
+            const owned = 'flags owner; set lease { type nf_proto; flags timeout; elements = { ipv4 } }';
+            owner.stdin?.write(`delete table inet netfreeze; add table inet netfreeze { ${owned}; }\n`);
+            await until('it has an owner', 5000, async () =>
+              (await lab.nft('box', 'list table inet netfreeze')).includes('owner'),
+            );
+          },
+        });
+        const { failure, targets } = await freeze([lab.box], await request(), await machineWith(lab, fault));
+        expect(failure).toMatchObject({ exit: 7, code: 'rollback-failed' });
+        expect(failure?.message).toMatch(/\(EPERM\)/);
+        expect(failure?.suggestions.join(' ')).toMatch(/nft delete table inet netfreeze/);
+        expect(targets).toMatchObject([{ state: 'failed' }]);
+      } finally {
+        owner.stdin?.end();
+      }
+      await until('the owner goes', 5000, async () => (await lab.nft('box', 'list tables')) === 'table inet theirs\n');
       expect(await lab.netfreeze('off', lab.box)).toMatchObject({ exit: 0 });
-      expect(await lab.nft('box', 'list tables')).toBe('table inet theirs\n');
     });
 
     test('one of two targets fails: both are as before, and each says why', async () => {
