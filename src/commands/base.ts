@@ -7,9 +7,11 @@ import { asFailure, type Operation, type TargetReport } from '../freeze/report';
 import { chooseEngine, isReplaying } from '../nftables/choose';
 import { requireCapabilities } from '../platform/capabilities';
 import { Exit, Failure } from '../platform/failure';
+import { type Deed, isCrowd } from '../presentation/crowd';
 import { failureJson, operationJson } from '../presentation/json';
 import { print } from '../presentation/output';
-import { tellFailure, tellNote, tellReport } from '../presentation/tell';
+import { type Progress, progress } from '../presentation/progress';
+import { tellCrowd, tellFailure, tellNote, tellReport } from '../presentation/tell';
 import { stateDirectory } from '../record/state-directory';
 
 /** How a target can be named, as help and advice say it. */
@@ -20,6 +22,9 @@ export abstract class NetfreezeCommand extends Command {
   static override baseFlags = {
     json: boolean({ description: 'print the result as JSON', default: false }),
   };
+
+  /** How far a long operation has come, for those who look on. */
+  protected readonly progress = progress();
 
   protected abstract work(): Promise<void>;
 
@@ -38,9 +43,18 @@ export abstract class NetfreezeCommand extends Command {
     process.exitCode = failure.exit;
   }
 
-  /** Prints an operation's outcome: reports to standard output, notes and failures to standard error. */
-  protected present(operation: Operation, json: boolean, text: (report: TargetReport) => string): void {
+  /**
+   * Prints an operation's outcome: reports to standard output, notes and failures to standard error.
+   * @param deed what was done, where many targets are summed up instead of told one by one
+   */
+  protected present(operation: Operation, json: boolean, text: (report: TargetReport) => string, deed?: Deed): void {
+    this.progress.end();
     if (json) print(operationJson(operation));
+    else if (deed && isCrowd(operation)) {
+      tellCrowd(operation, deed, performance.now());
+      if (operation.failure) process.exitCode = operation.failure.exit;
+      return;
+    }
     for (const report of operation.targets) {
       if (json) continue;
       if (!report.error) tellReport(report, text(report));
@@ -58,12 +72,16 @@ export abstract class NetfreezeCommand extends Command {
   }
 }
 
-/** The machine as commands use it. */
-export function thisMachine(): Machine {
+/**
+ * The machine as commands use it.
+ * @param progress is told how far an operation has come
+ */
+export function thisMachine(progress?: Progress): Machine {
   let engine: ReturnType<typeof chooseEngine> | undefined;
   return {
     stateDirectory: stateDirectory(),
     replays: isReplaying(),
+    ...(progress && { progress: progress.tell }),
     engine() {
       engine ??= chooseEngine();
       return engine;

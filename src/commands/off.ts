@@ -6,7 +6,7 @@ import { unitRun } from '../platform/systemd';
 import { print } from '../presentation/output';
 import { thawedText } from '../presentation/report';
 import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
-import { targetNames } from './on';
+import { targetNames, targetsFlag } from './targets';
 
 export default class Off extends NetfreezeCommand {
   static override summary = 'Thaw one or many targets.';
@@ -22,6 +22,7 @@ export default class Off extends NetfreezeCommand {
     target: textArgument({ ignoreStdin: true, description: targetKinds }),
   };
   static override flags = {
+    ...targetsFlag,
     all: boolean({ description: 'all that is frozen, as the kernel shows it' }),
     'this-unit': boolean({ description: 'what this run of the systemd unit has frozen, by whatever name' }),
     discard: boolean({ description: 'mode steal: drop what is held instead of giving it back' }),
@@ -31,7 +32,7 @@ export default class Off extends NetfreezeCommand {
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(Off);
-    if (flags.all && (argv.length > 0 || flags['this-unit'])) {
+    if (flags.all && (argv.length > 0 || flags.targets !== undefined || flags['this-unit'])) {
       throw new Failure('all-and-target', Exit.usage, '--all excludes targets and --this-unit');
     }
     if (flags['no-kick'] && flags['kick-peers']) {
@@ -48,19 +49,22 @@ export default class Off extends NetfreezeCommand {
       discard: flags.discard ?? false,
       kick: { sockets: !flags['no-kick'], peers: flags['kick-peers'] ?? false },
     };
-    const names = flags.all || flags['this-unit'] ? argv.map(String) : targetNames(argv, 'off');
+    const names =
+      flags.all || (flags['this-unit'] && flags.targets === undefined)
+        ? argv.map(String)
+        : targetNames(argv, flags.targets, 'off');
     requirePrivileges('thaw a network namespace');
     const operation = await this.thawing(flags, names, request);
-    this.present(operation, flags.json, thawedText);
+    this.present(operation, flags.json, thawedText, 'thawed');
     const hasAsked = flags.all || names.length > 0;
     if (hasAsked && operation.targets.length === 0 && !flags.json) print('nothing is frozen\n');
   }
 
   private thawing(flags: { all?: boolean; 'this-unit'?: boolean }, names: string[], request: ThawRequest) {
-    if (flags.all) return thawEverything(request, thisMachine());
-    if (!flags['this-unit']) return thaw(names, request, thisMachine());
+    if (flags.all) return thawEverything(request, thisMachine(this.progress));
+    if (!flags['this-unit']) return thaw(names, request, thisMachine(this.progress));
     const run = unitRun();
-    if (run !== null) return thawUnit(names, run, request, thisMachine());
+    if (run !== null) return thawUnit(names, run, request, thisMachine(this.progress));
     throw new Failure(
       'no-unit',
       Exit.usage,

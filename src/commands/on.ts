@@ -1,10 +1,10 @@
 import { string as textArgument } from '@oclif/core/args';
 import { boolean } from '@oclif/core/flags';
 import { freeze } from '../freeze/freeze';
-import { Exit, Failure } from '../platform/failure';
 import { dryRunText, frozenText } from '../presentation/report';
 import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
 import { freezeFlags, freezeRequest } from './freeze-flags';
+import { targetNames, targetsFlag } from './targets';
 
 export default class On extends NetfreezeCommand {
   static override summary = 'Freeze the network of one or many targets, all of them or none.';
@@ -24,27 +24,17 @@ export default class On extends NetfreezeCommand {
   };
   static override flags = {
     ...freezeFlags,
+    ...targetsFlag,
     'allow-host': boolean({ description: "allow the host's own namespace; needs --lease" }),
   };
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(On);
-    const names = targetNames(argv, 'on');
+    const names = targetNames(argv, flags.targets, 'on');
     const request = await freezeRequest(flags);
     requirePrivileges('freeze a network namespace');
-    const operation = await freeze(names, request, thisMachine());
-    this.present(operation, flags.json, request.dryRun ? dryRunText : frozenText);
+    const operation = await freeze(names, request, thisMachine(this.progress));
+    if (request.dryRun) this.present(operation, flags.json, dryRunText);
+    else this.present(operation, flags.json, frozenText, 'frozen');
   }
-}
-
-/**
- * @returns the targets' names among the arguments
- * @throws Failure `no-target` when there is none
- */
-export function targetNames(argv: unknown[], command: string): string[] {
-  const names = argv.map(String);
-  if (names.length > 0) return names;
-  throw new Failure('no-target', Exit.usage, 'no target is given', {
-    suggestions: [`netfreeze ${command} web`, `targets: ${targetKinds}`],
-  });
 }

@@ -3,8 +3,8 @@ import { string } from '@oclif/core/flags';
 import { renew } from '../freeze/renew';
 import { renewedText } from '../presentation/report';
 import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
-import { targetNames } from './on';
 import { leaseFrom } from './plan-flags';
+import { targetNames, targetsFlag } from './targets';
 
 export default class Renew extends NetfreezeCommand {
   static override summary = 'Extend the lease of a freeze, from now.';
@@ -18,14 +18,15 @@ export default class Renew extends NetfreezeCommand {
     target: textArgument({ ignoreStdin: true, description: targetKinds }),
   };
   static override flags = {
+    ...targetsFlag,
     lease: string({ description: 'the new length; the one that it has, unless told', helpValue: 'TIME' }),
   };
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(Renew);
-    const names = targetNames(argv, 'renew');
+    const names = targetNames(argv, flags.targets, 'renew');
     const lease = leaseFrom(flags.lease);
     requirePrivileges('renew a lease');
-    this.present(await renew(names, lease, thisMachine()), flags.json, renewedText);
+    this.present(await renew(names, lease, thisMachine(this.progress)), flags.json, renewedText, 'renewed');
   }
 }

@@ -10,7 +10,7 @@ import { tellFailure } from '../presentation/tell';
 import { parseDuration } from '../ruleset/duration';
 import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
 import { freezeFlags, freezeRequest } from './freeze-flags';
-import { targetNames } from './on';
+import { targetNames, targetsFlag } from './targets';
 
 /** The lease of a run that names none; it is renewed every third of it. */
 const usualLease = '30s';
@@ -44,6 +44,7 @@ The command's standard output is its own; netfreeze says what it has to say on s
   };
   static override flags = {
     ...freezeFlags,
+    ...targetsFlag,
     lease: string({
       description: `how long the freeze outlasts a netfreeze that is killed; ${usualLease} unless told`,
       helpValue: 'TIME',
@@ -67,7 +68,7 @@ The command's standard output is its own; netfreeze says what it has to say on s
     const end = this.argv.indexOf('--');
     this.words = end < 0 ? [] : this.argv.splice(end).slice(1);
     const { argv, flags } = await this.parse(Run);
-    const names = targetNames(argv, 'run');
+    const names = targetNames(argv, flags.targets, 'run');
     if (this.words.length === 0) {
       throw new Failure('no-command', Exit.usage, 'no command is given', {
         suggestions: [`netfreeze run ${names[0]} -- COMMAND`],

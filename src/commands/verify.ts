@@ -2,7 +2,7 @@ import { string as textArgument } from '@oclif/core/args';
 import { verify } from '../freeze/inspect';
 import { verifiedText } from '../presentation/report';
 import { NetfreezeCommand, requirePrivileges, targetKinds, thisMachine } from './base';
-import { targetNames } from './on';
+import { targetNames, targetsFlag } from './targets';
 
 export default class Verify extends NetfreezeCommand {
   static override summary = 'Compare what the kernel shows with what was frozen.';
@@ -13,12 +13,17 @@ export default class Verify extends NetfreezeCommand {
   static override args = {
     target: textArgument({ ignoreStdin: true, description: targetKinds }),
   };
-  static override flags = {};
+  static override flags = { ...targetsFlag };
 
   protected override async work(): Promise<void> {
     const { argv, flags } = await this.parse(Verify);
-    const names = targetNames(argv, 'verify');
+    const names = targetNames(argv, flags.targets, 'verify');
     requirePrivileges('look into network namespaces');
-    this.present(await verify(names, thisMachine()), flags.json, verifiedText);
+    this.present(
+      await verify(names, thisMachine(this.progress)),
+      flags.json,
+      verifiedText,
+      'frozen, as the kernel shows',
+    );
   }
 }

@@ -61,7 +61,8 @@ export function freezeTargets(attempts: Attempt[], request: FreezeRequest, machi
   return withTargets(attempts, machine, async (opened) => {
     const work = opened.map((target) => begin(target, request));
     const reports = await freezeAll(work, request, machine);
-    return { reports, failures: work.map(({ failure }) => failure) };
+    const moments = work.flatMap(({ appliedAt, failure }) => (appliedAt === null || failure ? [] : [appliedAt]));
+    return { reports, failures: work.map(({ failure }) => failure), moments };
   });
 }
 
@@ -70,12 +71,12 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
   const rehearsals = new Map<string, Promise<Rehearsal>>();
   const texts = new Map<string, string>();
   return holdingSignals(async (interruptions) => {
-    const step = async (action: (target: Work) => void | Promise<void>) => {
+    const step = async (action: (target: Work) => void | Promise<void>, name = 'prepared') => {
       await interruptions.check();
-      await forEachTarget(work, action);
+      await forEachTarget(work, action, (done, of) => machine.progress?.(name, done, of));
     };
     try {
-      await step((target) => look(target, request, machine));
+      await step((target) => look(target, request, machine), 'looked at');
       await step(sayWhoElse);
       await step((target) => renderText(target, request, texts));
       await step((target) => rehearseOnce(target, request, machine, rehearsals));
@@ -85,10 +86,10 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
       await step((target) => recordIntent(target, request, machine));
       if (request.holdTimers) await step((target) => holdTimersOf(target, machine));
       await step((target) => hold(target, machine));
-      await step(apply);
+      await step(apply, 'frozen');
       await step(confirmApplied);
       await step(settleDown);
-      await step(prove);
+      await step(prove, 'proven');
       await step((target) => commit(target, request, machine));
       await step(settleHold);
     } catch (error) {

@@ -1,11 +1,12 @@
 /** Many targets, one operation: names resolved and pinned, locks held, sockets closed at the end. */
-import { release, sameNamespace } from '../namespace/namespace';
+import { release } from '../namespace/namespace';
 import { keepLowDescriptors } from '../platform/descriptors';
 import { Failure } from '../platform/failure';
 import { withLocks } from '../record/lock';
-import { resolve, type Target } from '../target/target';
+import { noMatch } from '../target/pattern';
+import { expand, resolve, type Target } from '../target/target';
 import { type Machine, openSite, type Site } from './machine';
-import { asFailure, emptyReport, type Operation, reportedError, type TargetReport } from './report';
+import { asFailure, emptyReport, type Operation, reportedError, skewOf, type TargetReport } from './report';
 
 /** A target that is open for work. */
 export interface Opened extends Omit<Target, 'namespace'> {
@@ -21,24 +22,45 @@ export type Attempt =
 export interface Outcome {
   reports: TargetReport[];
   failures: Array<Failure | null>;
+  /** performance.now() when each target was changed that was. */
+  moments?: number[];
 }
 
 /** So many targets take no more descriptors than any library can use. */
 const few = 100;
 
-/** Resolves and pins every name; what fails is kept beside the name. */
+/** Resolves and pins every name, and all that a pattern matches, each name once; what fails is kept beside the name. */
 export async function resolveAll(names: string[]): Promise<Attempt[]> {
   const attempts: Attempt[] = [];
+  const done = new Set<string>();
   if (names.length > few) keepLowDescriptors();
   for (const name of names) {
     try {
-      attempts.push({ name, target: await resolve(name), failure: null });
+      const found = await expand(name);
+      const wanted = found.filter((one) => !done.has(one));
+      if (wanted.length > few) keepLowDescriptors();
+      let stopped: Failure | null = null;
+      for (const one of wanted) {
+        done.add(one);
+        // What does not run is passed by where nobody has named it.
+        const target = await resolve(one).catch((error: unknown) => {
+          if (one === name || !isStopped(error)) throw error;
+          stopped = error;
+          return null;
+        });
+        if (target) attempts.push({ name: one, target, failure: null });
+      }
+      if (stopped && !attempts.some((attempt) => wanted.includes(attempt.name))) {
+        throw noMatch(name, [...(stopped as Failure).suggestions], wanted.length);
+      }
     } catch (error) {
       attempts.push({ name, target: null, failure: asFailure(error) });
     }
   }
   return attempts;
 }
+
+const isStopped = (error: unknown): error is Failure => error instanceof Failure && error.code === 'not-running';
 
 /**
  * Takes all the locks and runs one operation on all targets; where one name does not resolve, nothing is done to any.
@@ -56,15 +78,20 @@ export async function withTargets(
     return { targets: attempts.map((attempt) => notAttempted(attempt, first)), failure: first };
   }
   const opened: Opened[] = [];
+  const known = new Set<string>();
   let taken = 0;
   try {
     for (const target of targets) {
       taken += 1;
-      if (isOpen(target, opened)) release(target.namespace);
-      else opened.push(open(target, machine));
+      if (isNew(target, known)) opened.push(open(target, machine));
+      else release(target.namespace);
     }
-    const { reports, failures } = await withLocks(machine.stateDirectory, opened.map(lockOf), () => operation(opened));
-    return { targets: reports, failure: decisive(failures) };
+    const {
+      reports,
+      failures,
+      moments = [],
+    } = await withLocks(machine.stateDirectory, opened.map(lockOf), () => operation(opened));
+    return { targets: reports, failure: decisive(failures), ...skewOf(moments) };
   } catch (error) {
     const failure = asFailure(error);
     return { targets: targets.map(({ name, namespace }) => failedReport(name, namespace, failure)), failure };
@@ -85,16 +112,16 @@ export async function onEach(
   operation: (target: Opened) => Promise<TargetReport>,
   options: { withoutState?: boolean } = {},
 ): Promise<Operation> {
-  const done: Target[] = [];
+  const known = new Set<string>();
   const targets: TargetReport[] = [];
   const failures: Failure[] = [];
   const opened: Opened[] = [];
   for (const { name, target, failure } of attempts) {
-    if (target && done.some((other) => sameNamespace(other.namespace, target.namespace))) {
+    if (target && !isNew(target, known)) {
       release(target.namespace);
       continue;
     }
-    if (target) done.push(target);
+    machine.progress?.('done:', targets.length, attempts.length);
     try {
       if (!target) throw failure;
       const one = open(target, machine);
@@ -127,24 +154,32 @@ async function onOne(
   }
 }
 
-/** Runs a step on every target; throws the first failure after all of them have had their turn. */
+/**
+ * Runs a step on every target; throws the first failure after all of them have had their turn.
+ * @param tell is told how many have had it
+ */
 export async function forEachTarget<Item extends { failure: Failure | null }>(
   targets: Item[],
   action: (target: Item) => void | Promise<void>,
+  tell: (done: number, of: number) => void = () => {},
 ): Promise<void> {
-  for (const target of targets) {
+  for (const [done, target] of targets.entries()) {
     try {
       await action(target);
     } catch (error) {
       target.failure = asFailure(error);
     }
+    tell(done + 1, targets.length);
   }
   const failed = targets.find(({ failure }) => failure !== null);
   if (failed?.failure) throw failed.failure;
 }
 
-const isOpen = ({ namespace }: Target, opened: Opened[]): boolean =>
-  opened.some(({ site }) => sameNamespace(site.namespace, namespace));
+/** @param known the namespaces that were met so far; this one is one of them from now on */
+function isNew({ namespace: { device, inode } }: Target, known: Set<string>): boolean {
+  const before = known.size;
+  return known.add(`${device} ${inode}`).size > before;
+}
 
 const open = ({ namespace, ...target }: Target, machine: Machine): Opened => ({
   ...target,

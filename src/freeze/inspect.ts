@@ -79,7 +79,9 @@ async function inspectNamed(
 ): Promise<Operation> {
   const targets: TargetReport[] = [];
   let first: Failure | null = null;
-  for (const { name, target, failure } of await resolveAll(names)) {
+  const attempts = await resolveAll(names);
+  for (const { name, target, failure } of attempts) {
+    machine.progress?.('looked at', targets.length, attempts.length);
     let own: Failure | null = failure;
     let report: TargetReport = { ...emptyReport(target?.name ?? name, target?.namespace ?? null), state: 'failed' };
     try {

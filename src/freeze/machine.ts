@@ -13,6 +13,8 @@ export interface Machine {
   /** Whether what nft has compiled once is replayed into each target (nftables/choose.ts). */
   replays: boolean;
   stateDirectory: string;
+  /** Is told how far a step has come. */
+  progress?(step: string, done: number, of: number): void;
 }
 
 /** A pinned namespace with the conversations that are held in it. They are closed together, at the end (FACTS, Time). */

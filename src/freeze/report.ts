@@ -62,6 +62,14 @@ export interface ReportedError {
 export interface Operation {
   targets: TargetReport[];
   failure: Failure | null;
+  /** Milliseconds between the first and the last target's change, where several were changed. */
+  skewMs?: number;
+}
+
+/** @param moments performance.now() of each target's change @returns what an operation says of their skew */
+export function skewOf(moments: number[]): Pick<Operation, 'skewMs'> {
+  if (moments.length < 2) return {};
+  return { skewMs: Math.max(...moments) - Math.min(...moments) };
 }
 
 /** @returns a failure as a report says it */

@@ -27,7 +27,7 @@ import { asThawing, ledgersOf } from './held/ledgers';
 import { isTooLate, keptByOthers, type Released, releaseAndRemove } from './held/release';
 import { holdingSignals } from './interruption';
 import type { Machine } from './machine';
-import { asFailure, emptyReport, type Operation, standingReport, type TargetReport } from './report';
+import { asFailure, emptyReport, type Operation, skewOf, standingReport, type TargetReport } from './report';
 import { driftOf, foreignTable } from './state/drift';
 import { isOurs, readStanding, type Standing } from './state/standing';
 import { type KickRequest, planKick } from './tcp/kick';
@@ -86,12 +86,28 @@ const nothingDone: Operation = { targets: [], failure: null };
 export function thawTargets(attempts: Attempt[], request: ThawRequest, machine: Machine): Promise<Operation> {
   return holdingSignals(async () => {
     const sequel = openSequel(machine, attempts.length > 1);
-    const one = (target: Opened) => thawOne(target, request, machine, sequel);
-    return sequel.finish(await onEach(attempts, machine, one, { withoutState: true }));
+    const moments: number[] = [];
+    let kept: Set<string> | undefined;
+    // One look at all processes is enough: a keeper that is started later has a freeze.
+    const isKept = (state: string) => {
+      kept ??= keptStates();
+      return kept.has(state);
+    };
+    const thawed = () => moments.push(performance.now());
+    const one = (target: Opened) => thawOne(target, request, machine, sequel, { thawed, isKept });
+    const operation = await onEach(attempts, machine, one, { withoutState: true });
+    return sequel.finish({ ...operation, ...skewOf(moments) });
   });
 }
 
-async function thawOne(target: Opened, request: ThawRequest, machine: Machine, sequel: Sequel): Promise<TargetReport> {
+/** @param about `thawed` is called when traffic flows again; `isKept` tells whether there is a keeper of that state */
+async function thawOne(
+  target: Opened,
+  request: ThawRequest,
+  machine: Machine,
+  sequel: Sequel,
+  about: { thawed(): void; isKept(state: string): boolean },
+): Promise<TargetReport> {
   const { site, name } = target;
   const record = readRecord(machine.stateDirectory, site.namespace);
   const standing = readStanding(site);
@@ -99,7 +115,8 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   const notes: string[] = [...target.notes];
   if (!standing) {
     if (record?.phase === 'frozen') notes.push('the record said frozen, but the kernel showed no freeze');
-    if (endKeepers(stateName(site.namespace)) > 0) notes.push('a keeper without a freeze was ended');
+    const state = stateName(site.namespace);
+    if (about.isKept(state) && endKeepers(state) > 0) notes.push('a keeper without a freeze was ended');
     notes.push(...releaseTimers(site.namespace, timersOf(record)));
     notes.push(...noting(() => removeRecord(machine.stateDirectory, site.namespace)));
     notes.push(...noting(() => removeCriuNote(machine.stateDirectory, site.namespace)));
@@ -116,6 +133,7 @@ async function thawOne(target: Opened, request: ThawRequest, machine: Machine, s
   const before = standingReport(report, standing, record, 'thawed');
   const plan = planKick(site.namespace, needsKick(how, lostSoFar), request.kick, notes);
   const released = await remove(target, how, thawing, machine);
+  about.thawed();
   if (released) notes.push(...heldNotes(released.held, request, isLate), ...interruptionNotes(record));
   const after = await sequel.follow(target, plan, record);
   notes.push(...after.notes);

@@ -152,7 +152,7 @@ export function findKeepers(state: string, known: Keeper | null = null): Keeper[
     });
 }
 
-/** @returns what record and lock are called of every namespace that has a keeper */
+/** @returns what record and lock are called of every namespace that has a keeper; all processes are looked at */
 export const keptStates = (): Set<string> =>
   new Set(
     processes()

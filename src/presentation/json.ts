@@ -5,8 +5,10 @@ import type { Failure } from '../platform/failure';
 const schema = 'netfreeze/1';
 
 /** @returns the report of an operation as one line of JSON */
-export const operationJson = ({ targets, failure }: Operation): string =>
-  `${JSON.stringify({ schema, targets: targets.map(rounded), ...errorMember(failure) })}\n`;
+export const operationJson = ({ targets, failure, skewMs }: Operation): string => {
+  const skew = skewMs === undefined ? {} : { skewMs: toMicroseconds(skewMs) };
+  return `${JSON.stringify({ schema, targets: targets.map(rounded), ...skew, ...errorMember(failure) })}\n`;
+};
 
 /** @returns what failed before there were any targets to report on */
 export const failureJson = (failure: Failure): string =>
@@ -21,9 +23,11 @@ function errorMember(failure: Failure | null) {
   return { error: { code, exit, message, suggestions } };
 }
 
-/** Times to the microsecond: the clock tells no more. */
+/** The clock tells no more. */
+const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000;
+
 function rounded(report: TargetReport): TargetReport {
   if (!report.timings) return report;
-  const timings = Object.entries(report.timings).map(([step, ms]) => [step, Math.round(ms * 1000) / 1000]);
+  const timings = Object.entries(report.timings).map(([step, ms]) => [step, toMicroseconds(ms)]);
   return { ...report, timings: Object.fromEntries(timings) };
 }

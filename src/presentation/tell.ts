@@ -2,9 +2,10 @@
  * Where words about a target go: to standard output and standard error; or, where systemd has connected these to its
  * journal, to the journal itself, with fields that programs can ask for, and to the unit's status.
  */
-import type { ReportedError, TargetReport } from '../freeze/report';
+import type { Operation, ReportedError, TargetReport } from '../freeze/report';
 import { isJournal, notifyStatus, Priority, toJournal } from '../platform/systemd';
 import { harmless, shown } from '../platform/text';
+import { crowdFailures, crowdNotes, crowdText, type Deed } from './crowd';
 import { failureText } from './failure';
 import { print, say } from './output';
 
@@ -18,6 +19,26 @@ export function tellReport(report: TargetReport, text: string, on: 'output' | 'e
   const isTold = isJournal(on === 'output' ? 1 : 2);
   if (isTold && toJournal({ MESSAGE: message, PRIORITY: Priority.info, ...fieldsOf(report) })) return;
   if (on === 'output') print(text);
+  else say(`netfreeze: ${text}`);
+}
+
+/**
+ * Tells what came of many targets.
+ * @param deed what was done to them
+ * @param elapsedMs how long it took
+ */
+export function tellCrowd(operation: Operation, deed: Deed, elapsedMs: number): void {
+  const text = crowdText(operation, deed, elapsedMs);
+  if (text !== '') tellSummary(text, 1, Priority.info);
+  for (const line of crowdNotes(operation.targets)) tellSummary(`${line}\n`, 2, Priority.notice);
+  for (const line of crowdFailures(operation.targets)) tellSummary(`${line}\n`, 2, Priority.error);
+}
+
+function tellSummary(text: string, fd: 1 | 2, priority: (typeof Priority)[keyof typeof Priority]): void {
+  const message = text.trimEnd();
+  notifyStatus(message);
+  if (isJournal(fd) && toJournal({ MESSAGE: message, PRIORITY: priority })) return;
+  if (fd === 1) print(text);
   else say(`netfreeze: ${text}`);
 }
 

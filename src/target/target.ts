@@ -9,6 +9,7 @@ import { type Lodging, lodge, unknown } from './engine';
 import type { EngineKind, FileKind, HostRemark } from './kind';
 import { netns } from './netns';
 import { path } from './path';
+import { isPattern, matching, noMatch } from './pattern';
 import { pid } from './pid';
 import { podman } from './podman';
 import { nearNames } from './refusals';
@@ -56,6 +57,39 @@ export async function resolve(text: string): Promise<Target> {
     return engineTarget(found.kind, found.lodging, found.notes);
   }
   return fileTarget(`${kind.prefix}:${name}`, pinFile(kind, name, file), file);
+}
+
+/**
+ * What a name stands for: itself, or, where it is a pattern and no target is called so, all that it matches.
+ * @returns names for resolve(), sorted
+ * @throws Failure `no-such-target` when nothing matches; for what an engine names also as EngineKind's find()
+ */
+export async function expand(text: string): Promise<string[]> {
+  if (!isPattern(text)) return [text];
+  const colon = text.indexOf(':');
+  const prefix = colon < 0 ? null : text.slice(0, colon);
+  const name = text.slice(colon + 1);
+  const engine = engineKinds.find((kind) => kind.prefix === prefix);
+  if (engine) return matchesOf(text, name, [engine]);
+  // Processes and files have no list.
+  if (prefix !== null && prefix !== netns.prefix) return [text];
+  if (netns.objection(name) === null && exists(netns.file(name))) return [text];
+  const found = matching(name, netns.names());
+  if (found.length > 0) return found.map((one) => `${netns.prefix}:${one}`);
+  const here = prefix === null ? engineKinds.filter((kind) => kind.isHere()) : [];
+  return matchesOf(text, name, here);
+}
+
+/** Asks the engines for all names that they have. */
+async function matchesOf(text: string, pattern: string, engines: readonly EngineKind[]): Promise<string[]> {
+  const names = await Promise.all(engines.map((kind) => kind.names()));
+  const found = engines.flatMap((kind, at) =>
+    matching(pattern, names[at] ?? []).map((name) => `${kind.prefix}:${name}`),
+  );
+  if (found.length > 0) return found;
+  const [first] = engines;
+  const isNamed = first !== undefined && text.startsWith(`${first.prefix}:`);
+  throw noMatch(text, isNamed ? [first.advice] : [netns.advice, ...engines.map(({ advice }) => advice)]);
 }
 
 /** @returns a target that nobody has to be asked about */
