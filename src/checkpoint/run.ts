@@ -131,7 +131,7 @@ async function finish(
     // A thaw would tell the peers of what was just saved that it is gone: the freeze is left, with its lease.
     return { operation: withTimings(kept, frozen), command: report, failure: stayFailed(kept.failure), notes: [] };
   }
-  const thaw = { discard: false, kick: request.kick };
+  const thaw = { discard: false, disarm: false, kick: request.kick };
   const own = targets.filter((target) => isOwn(target, machine));
   const others = targets.filter((target) => !own.includes(target)).map(othersText);
   const thawed = await patiently(async () => thawTargets(forOperation(own), thaw, machine));

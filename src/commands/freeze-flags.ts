@@ -38,6 +38,7 @@ export async function freezeRequest(flags: FreezeFlags): Promise<FreezeRequest> 
     holdTimers: flags['hold-timers'] ?? false,
     run: null,
     dryRun: flags['dry-run'] ?? false,
+    arms: false,
   };
 }
 

@@ -1,4 +1,5 @@
 /** All commands by name; oclif finds them here (package.json, `oclif.commands`). */
+import Arm from './arm';
 import CriuHook from './criu-hook';
 import Doctor from './doctor';
 import Off from './off';
@@ -11,6 +12,7 @@ import Units from './units';
 import Verify from './verify';
 
 export const COMMANDS = {
+  arm: Arm,
   'criu-hook': CriuHook,
   doctor: Doctor,
   off: Off,

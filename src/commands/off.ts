@@ -25,6 +25,7 @@ export default class Off extends NetfreezeCommand {
     ...targetsFlag,
     all: boolean({ description: 'all that is frozen, as the kernel shows it' }),
     'this-unit': boolean({ description: 'what this run of the systemd unit has frozen, by whatever name' }),
+    disarm: boolean({ description: 'take away what is armed as well' }),
     discard: boolean({ description: 'mode steal: drop what is held instead of giving it back' }),
     'no-kick': boolean({ description: 'let TCP wait for its own timers' }),
     'kick-peers': boolean({ description: 'make peers that send to it go on at once too, by ICMP messages' }),
@@ -47,6 +48,7 @@ export default class Off extends NetfreezeCommand {
     }
     const request = {
       discard: flags.discard ?? false,
+      disarm: flags.disarm ?? false,
       kick: { sockets: !flags['no-kick'], peers: flags['kick-peers'] ?? false },
     };
     const names =

@@ -26,6 +26,7 @@ import {
 import { differences, type Expectation, leaseCovers, shape } from '../ruleset/canonical';
 import { closedDevices } from '../ruleset/plan';
 import { render } from '../ruleset/template';
+import { useArmed } from './armed';
 import { type Attempt, forEachTarget, resolveAll, withTargets } from './group';
 import { hold, holdDrift, holdRecord, settleHold } from './held/hold';
 import { ledgersOf, leftSoFar } from './held/ledgers';
@@ -85,11 +86,11 @@ async function freezeAll(work: Work[], request: FreezeRequest, machine: Machine)
       await step((target) => clearEnded(target, machine));
       await step((target) => recordIntent(target, request, machine));
       if (request.holdTimers) await step((target) => holdTimersOf(target, machine));
-      await step((target) => hold(target, machine));
+      if (!request.arms) await step((target) => hold(target, machine));
       await step(apply, 'frozen');
       await step(confirmApplied);
-      await step(settleDown);
-      await step(prove, 'proven');
+      await step((target) => settleDown(target, request));
+      await step((target) => prove(target, request), 'proven');
       await step((target) => commit(target, request, machine));
       await step(settleHold);
     } catch (error) {
@@ -150,21 +151,26 @@ function renderText(target: Work, { template }: FreezeRequest, texts: Map<string
   const own = JSON.stringify([devices, queues]);
   target.text = texts.get(own) ?? render(template, target.plan);
   texts.set(own, target.text);
+  const staged = `armed ${own}`;
+  target.armedText = texts.get(staged) ?? render(template, { ...target.plan, lease: null });
+  texts.set(staged, target.armedText);
   target.timings.renderMs = performance.now() - started;
 }
 
 /** Targets with the same text share a rehearsal. */
 async function rehearseOnce(
   target: Work,
-  { template }: FreezeRequest,
+  { template, arms }: FreezeRequest,
   machine: Machine,
   rehearsals: Map<string, Promise<Rehearsal>>,
 ): Promise<void> {
   const started = performance.now();
-  const rehearsal = rehearsals.get(target.text) ?? rehearse(target.text, template, target.plan, machine);
-  rehearsals.set(target.text, rehearsal);
-  const { expected, recording } = await rehearsal;
-  Object.assign(target, { expected, recording });
+  const armed = arms ? null : useArmed(target, machine);
+  const rehearsal =
+    armed ?? rehearsals.get(target.text) ?? rehearse(target.text, template, target.plan, machine, { arms });
+  if (!armed) rehearsals.set(target.text, Promise.resolve(rehearsal));
+  const { expected, recording, text } = await rehearsal;
+  Object.assign(target, { expected, recording, loads: text });
   target.timings.rehearseMs = performance.now() - started;
   const bound = expected.hooks.flatMap(({ devices }) => devices);
   const missing = bound.length === 0 ? [] : bound.filter((name) => !hasDevice(target, name));
@@ -172,7 +178,7 @@ async function rehearseOnce(
 }
 
 /** What stood before, to go back to; and whether it is already what was asked for, or can't be changed into it. */
-async function takeDownBefore(target: Work, { holdTimers, run }: FreezeRequest, machine: Machine): Promise<void> {
+async function takeDownBefore(target: Work, { holdTimers, run, arms }: FreezeRequest, machine: Machine): Promise<void> {
   const { record, expected } = target;
   // Read anew: the lease has run on during the rehearsal, and an earlier freeze gets back exactly the end that it had.
   const at = performance.now();
@@ -180,7 +186,11 @@ async function takeDownBefore(target: Work, { holdTimers, run }: FreezeRequest, 
   if (!standing || !expected) return;
   const { state, ...recorded } = await takeDown(target.site, standing, expected, machine);
   target.before = { state, lease: standing.lease, ...recorded, at };
+  const isEnded = standing.lease.state === 'ended';
+  if (arms && !isEnded) throw frozenAlready(target.name);
+  const isArmed = arms && record?.phase === 'armed' && record.armed === target.armedText;
   const asked =
+    !arms &&
     run === null &&
     record?.phase === 'frozen' &&
     record.text === target.text &&
@@ -188,9 +198,11 @@ async function takeDownBefore(target: Work, { holdTimers, run }: FreezeRequest, 
     hasLease(standing, target.plan.lease) &&
     (record.hold?.limit ?? target.plan.holdLimit) === target.plan.holdLimit;
   const stands = showsAlready(standing, expected, state);
-  target.done = asked && stands && holdDrift(target.site, standing, record) === null;
+  target.done = isArmed
+    ? showsAll(standing, expected, state)
+    : asked && stands && holdDrift(target.site, standing, record) === null;
   if (target.done) target.held = ledgersOf(target.site, standing, machine, record);
-  if (target.done || standing.lease.state === 'ended') return;
+  if (target.done || isEnded) return;
   const { freezing } = standing;
   if (freezing && freezing.mode !== target.plan.mode) throw otherMode(target.name, freezing.mode);
   const obstacles = differences(shape(expected), shape(state)).filter(({ kind }) => kind !== 'missing');
@@ -204,11 +216,20 @@ async function takeDownBefore(target: Work, { holdTimers, run }: FreezeRequest, 
 }
 
 /** Whether what stands is what is asked for, so that nothing is to be loaded. */
-function showsAlready({ dump }: Standing, expected: Expectation, state: Expectation): boolean {
+function showsAlready(standing: Standing, expected: Expectation, state: Expectation): boolean {
   const { imprint } = expected;
-  if (imprint && bears(dump, imprint)) return coversLease(dump, imprint);
-  return leaseCovers(expected, state) && differences(expected, state).length === 0;
+  const covers = imprint ? coversLease(standing.dump, imprint) : leaseCovers(expected, state);
+  return covers && showsAll(standing, expected, state);
 }
+
+/** The same whatever its lease is. */
+const showsAll = ({ dump }: Standing, expected: Expectation, state: Expectation): boolean =>
+  bears(dump, expected.imprint) || differences(expected, state).length === 0;
+
+const frozenAlready = (name: string) =>
+  new Failure('frozen-already', Exit.usage, `${name} is frozen, and what is frozen can't be armed`, {
+    suggestions: [`thaw it first: netfreeze off ${name}`],
+  });
 
 /**
  * What is left of a freeze whose lease has ended stops nothing, so that it may go before the new one comes. What a steal
@@ -220,12 +241,13 @@ async function clearEnded(target: Work, machine: Machine): Promise<void> {
   const isSteal = standing?.freezing?.mode === 'steal' || target.plan.mode === 'steal';
   if (standing?.lease.state !== 'ended' || !isSteal) return;
   const how = isTooLate(target.site, standing, target.record) ? 'discard' : 'release';
-  const cleared = await releaseAndRemove(target.site, machine, how, target.record);
+  const stays = target.usesArmed;
+  const cleared = await releaseAndRemove(target.site, machine, how, target.record, { stays });
   if (cleared && !nothingLost(cleared.held)) {
     const { in: incoming, out } = cleared.held;
     target.notes.push(`of the freeze whose lease had ended, ${incoming.lost} packets in and ${out.lost} out were lost`);
   }
-  target.before = null;
+  if (!stays) target.before = null;
 }
 
 let user: FreezeRecord['by'] | undefined;
@@ -240,7 +262,7 @@ function thisUser(): FreezeRecord['by'] {
 }
 
 /** The record says `freezing` before the kernel is touched. */
-function recordIntent(target: Work, { reason, template, plan, run }: FreezeRequest, machine: Machine): void {
+function recordIntent(target: Work, { reason, template, plan, run, arms }: FreezeRequest, machine: Machine): void {
   if (target.done) return;
   const intent: FreezeRecord = {
     schema: 'netfreeze/1',
@@ -257,11 +279,12 @@ function recordIntent(target: Work, { reason, template, plan, run }: FreezeReque
     invocation: unitRun(),
     since: new Date().toISOString(),
     text: target.text,
+    armed: arms || target.rearms ? target.armedText : null,
     expected: target.expected,
     // What an earlier freeze holds is held until this one has taken it over, or has let it go.
     timers: timersOf(target.record),
     generation: null,
-    hold: holdRecord(target, leftBefore(target, machine)),
+    hold: arms ? null : holdRecord(target, leftBefore(target, machine)),
   };
   writeRecord(machine.stateDirectory, intent);
   if (intent.hold?.left) forgetWord(wordFile(machine.stateDirectory, target.site.namespace));
@@ -284,7 +307,7 @@ async function apply(target: Work): Promise<void> {
   const started = performance.now();
   try {
     if (target.recording) send(target.site.netfilter, target.recording);
-    else await (await target.site.session()).load(target.text);
+    else await (await target.site.session()).load(target.loads);
     target.appliedAt = performance.now();
   } catch (cause) {
     if (!(cause instanceof NftRefusal)) throw cause;
@@ -310,14 +333,14 @@ function confirmApplied(target: Work): void {
   }
 }
 
-async function settleDown(target: Work): Promise<void> {
-  if (target.done) return;
+async function settleDown(target: Work, { arms }: FreezeRequest): Promise<void> {
+  if (target.done || arms) return;
   const started = performance.now();
   await settle(target.site, target.name, target.plan);
   target.timings.applyMs += performance.now() - started;
 }
 
-function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): void {
+function commit(target: Work, { holdTimers, arms }: FreezeRequest, machine: Machine): void {
   if (target.done || !target.intent) return;
   if (!holdTimers && target.intent.timers) {
     target.notes.push(...releaseTimers(target.site.namespace, timersOf(target.intent)));
@@ -325,10 +348,10 @@ function commit(target: Work, { holdTimers }: FreezeRequest, machine: Machine): 
     writeRecord(machine.stateDirectory, target.intent);
   }
   const record = amendRecord(machine.stateDirectory, target.intent, {
-    phase: 'frozen',
+    phase: arms ? 'armed' : 'frozen',
     leaseUntilMs: leaseUntil(target.standing),
     generation: target.generation,
-    hold: holdRecord(target, target.intent.hold?.left ?? null),
+    hold: arms ? null : holdRecord(target, target.intent.hold?.left ?? null),
   });
   target.record = record;
   if (target.standing) target.held = ledgersOf(target.site, target.standing, machine, record);

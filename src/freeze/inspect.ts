@@ -4,6 +4,7 @@ import { type Namespace, sameNamespace } from '../namespace/namespace';
 import { Exit, Failure } from '../platform/failure';
 import { isLocked } from '../record/lock';
 import { type FreezeRecord, listRecords, readRecord } from '../record/record';
+import { isArmed } from './armed';
 import { resolveAll } from './group';
 import { ledgersOf } from './held/ledgers';
 import { type Machine, openSite, type Site } from './machine';
@@ -58,7 +59,8 @@ export async function verify(names: string[], machine: Machine): Promise<Operati
       });
     }
     if (state === 'frozen') return null;
-    const why = state === 'thawed' ? 'its lease has ended and traffic flows' : 'no freeze stands in it';
+    const ended = report.armed ? 'it is armed, and traffic flows' : 'its lease has ended and traffic flows';
+    const why = state === 'thawed' ? ended : 'no freeze stands in it';
     return new Failure('not-frozen', Exit.notFrozen, `${target} is not frozen: ${why}`, {
       suggestions: [`freeze it: netfreeze on ${target}`],
     });
@@ -137,6 +139,10 @@ function withoutTable(report: TargetReport, record: FreezeRecord | null, atWork:
   if (!record) return { report, drift: null, failure: null };
   if (atWork)
     return { report: { ...report, notes: ['another netfreeze is at work on it'] }, drift: null, failure: null };
+  if (record.phase === 'armed') {
+    const notes = ['it was armed, but the kernel shows no table of netfreeze: somebody has removed it'];
+    return { report: { ...report, notes }, drift: null, failure: null };
+  }
   if (record.phase !== 'frozen') {
     return {
       report: { ...report, notes: [`a ${record.phase} was interrupted; no freeze stands`] },
@@ -184,7 +190,8 @@ async function withTable(
   }
   if (hasEnded(site, standing)) {
     const ended = found('thawed', null, notes);
-    return { ...ended, report: { ...ended.report, lease: null } };
+    const armed = isArmed({ ...standing, lease: { state: 'ended' } }, record) ? { armed: true as const } : {};
+    return { ...ended, report: { ...ended.report, ...armed, lease: null } };
   }
   if (record && record.phase !== 'frozen') {
     return found('failed', `a ${record.phase} was interrupted before it was finished`, notes);

@@ -50,6 +50,8 @@ export async function renewOne(target: Opened, asked: NewLease, machine: Machine
   const standing = readStanding(site);
   if (!standing) throw notFrozen(name, 'no freeze stands in it');
   if (!isOurs(standing, record)) throw foreignTable(name);
+  if (record?.phase === 'armed' && standing.lease.state === 'ended')
+    throw notFrozen(name, 'it is armed, and traffic flows');
   if (record && record.phase !== 'frozen')
     throw drifted(name, `a ${record.phase} was interrupted before it was finished`);
   const drift = await driftOf(site, standing, record);

@@ -44,6 +44,8 @@ export interface TargetReport {
   notes: string[];
   /** Only of `status`, where there are any: other names of the same namespace, in full. */
   otherNames?: string[];
+  /** Only where all but the lease's elements is staged, and nothing is stopped. */
+  armed?: true;
   /** Only of a dry run: the lines that would go (-) and come (+). */
   wouldChange?: string[];
   /** Only where the target failed. */

@@ -22,6 +22,7 @@ import {
 } from '../record/record';
 import { tableName } from '../ruleset/acceptance';
 import { fileTarget } from '../target/target';
+import { countAnew, isArmed } from './armed';
 import { type Attempt, type Opened, onEach, resolveAll } from './group';
 import { asThawing, ledgersOf } from './held/ledgers';
 import { isTooLate, keptByOthers, type Released, releaseAndRemove } from './held/release';
@@ -38,6 +39,8 @@ import { releaseTimers, timersOf } from './tcp/timers';
 export interface ThawRequest {
   /** Drop what is held instead of giving it back. */
   discard: boolean;
+  /** Take away what is armed as well. */
+  disarm: boolean;
   kick: KickRequest;
 }
 
@@ -123,7 +126,13 @@ async function thawOne(
     return { ...report, verified: true, notes };
   }
   if (!isOurs(standing, record)) throw foreignTable(name);
-  notes.push(...(await driftNotes(target, standing, record)));
+  if (isArmed(standing, record) && record.phase === 'armed' && !request.disarm) {
+    return { ...standingReport(report, standing, record, 'thawed'), armed: true, lease: null, verified: true, notes };
+  }
+  const drift = await driftNotes(target, standing, record);
+  notes.push(...drift.notes);
+  const stays = record?.armed != null && !request.disarm && !drift.hasDrifted && record.phase !== 'freezing';
+  if (record?.armed && drift.hasDrifted) notes.push('it is no longer armed');
   const isLate = isTooLate(site, standing, record);
   const how = request.discard || isLate ? 'discard' : 'release';
   if (how === 'release') refuseUnseenKeeper(target, record);
@@ -132,13 +141,25 @@ async function thawOne(
   if (record && thawing) notes.push(...noting(() => writeThawing(machine, record, thawing)));
   const before = standingReport(report, standing, record, 'thawed');
   const plan = planKick(site.namespace, needsKick(how, lostSoFar), request.kick, notes);
-  const released = await remove(target, how, thawing, machine);
+  const released = await remove(target, how, thawing, machine, stays);
   about.thawed();
   if (released) notes.push(...heldNotes(released.held, request, isLate), ...interruptionNotes(record));
-  const after = await sequel.follow(target, plan, record);
+  if (stays) requireEmpty(target);
+  const last = stays && thawing ? { ...thawing, generation: countAnew(site, standing) } : record;
+  const after = await sequel.follow(target, plan, last, stays);
   notes.push(...after.notes);
   notes.push(...noting(() => removeCriuNote(machine.stateDirectory, site.namespace)));
-  return { ...before, lease: null, verified: true, changed: true, ...released, kicked: after.kicked, notes };
+  const armed = stays ? { armed: true as const } : {};
+  return { ...before, ...armed, lease: null, verified: true, changed: true, ...released, kicked: after.kicked, notes };
+}
+
+/** What stays armed must stop nothing. */
+function requireEmpty({ site, name }: Opened): void {
+  const standing = readStanding(site);
+  if (standing?.lease.state === 'ended') return;
+  throw new Failure('not-verified', Exit.verificationFailed, `${name}: its lease was emptied, and is not empty`, {
+    suggestions: ['something else changes nftables in this namespace: find it, or try again'],
+  });
 }
 
 /** What somebody else holds can't be given back, and would be lost without a word (law 7). */
@@ -190,9 +211,10 @@ async function remove(
   how: 'release' | 'discard',
   record: FreezeRecord | null,
   machine: Machine,
+  stays: boolean,
 ): Promise<Released | null> {
   try {
-    return await releaseAndRemove(site, machine, how, record);
+    return await releaseAndRemove(site, machine, how, record, { stays });
   } catch (cause) {
     if (!(cause instanceof NftRefusal || cause instanceof SystemError)) throw cause;
     const [who, answer] = cause instanceof NftRefusal ? ['nft', cause.answer.trim()] : ['the kernel', cause.message];
@@ -219,15 +241,21 @@ function stillFrozen(site: Opened['site']): boolean {
 }
 
 /** A drifted freeze is thawed all the same, and said to have drifted. */
-async function driftNotes({ site }: Opened, standing: Standing, record: FreezeRecord | null): Promise<string[]> {
+async function driftNotes(
+  { site }: Opened,
+  standing: Standing,
+  record: FreezeRecord | null,
+): Promise<{ notes: string[]; hasDrifted: boolean }> {
   const notes = record ? [] : ['there was no record of this freeze'];
+  const drifted = (how: string) => ({ notes: [...notes, `it had drifted: ${how}`], hasDrifted: true });
   try {
     const drift = await driftOf(site, standing, record);
-    if (drift) return [...notes, `it had drifted: ${drift}`];
+    if (drift) return drifted(drift);
   } catch (error) {
-    return [...notes, `it had drifted: ${asFailure(error).message}`];
+    return drifted(asFailure(error).message);
   }
-  return standing.lease.state === 'ended' ? [...notes, 'its lease had ended; traffic was flowing already'] : notes;
+  const isEnded = standing.lease.state === 'ended' && record?.phase !== 'armed';
+  return { notes: isEnded ? [...notes, 'its lease had ended; traffic was flowing already'] : notes, hasDrifted: false };
 }
 
 /** The namespaces that a run of a unit has frozen, pinned, under the names that they had then. */

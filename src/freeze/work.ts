@@ -25,6 +25,8 @@ export interface FreezeRequest {
   /** The process that runs a command under this freeze and thaws it; null: it is left standing. */
   run: Runner | null;
   dryRun: boolean;
+  /** All but the lease's elements is staged, and nothing stopped. */
+  arms: boolean;
 }
 
 /** One target on its way. */
@@ -35,12 +37,20 @@ export interface Work extends Opened {
   intent: FreezeRecord | null;
   plan: Plan;
   text: string;
+  /** The text without a lease, by which it is known what is armed. */
+  armedText: string;
+  /** Whether what is armed is what is asked for, so that the lease's elements are all that is missing. */
+  usesArmed: boolean;
+  /** Whether it is armed again after the thaw. */
+  rearms: boolean;
   standing: Standing | null;
   /** nf_tables' generation when the target was last looked at, before anything of it was. */
   generation: number;
   record: FreezeRecord | null;
   before: Before | null;
   expected: Expectation | null;
+  /** What nft loads where nothing is replayed: the text, or what of it arms. */
+  loads: string;
   /** What is replayed into it; null: the text is loaded by nft. */
   recording: Transaction | null;
   /** performance.now() when the kernel had taken it; null: nothing was loaded. */
@@ -64,11 +74,15 @@ export function begin(opened: Opened, { plan }: FreezeRequest): Work {
     intent: null,
     plan: { ...plan, devices: [], queues: defaultNumbers },
     text: '',
+    armedText: '',
+    usesArmed: false,
+    rearms: false,
     standing: null,
     generation: -1,
     record: null,
     before: null,
     expected: null,
+    loads: '',
     recording: null,
     appliedAt: null,
     holding: null,
@@ -90,9 +104,11 @@ export function report(target: Work): TargetReport {
     return { ...rest, state, notes: target.notes, timings: target.timings, error: reportedError(target.failure) };
   }
   const standing = target.standing as Standing;
-  if (target.done) target.notes.push('it was frozen so already: nothing was changed');
+  const isFrozen = standing.lease.state !== 'ended';
+  if (target.done) target.notes.push(`it was ${isFrozen ? 'frozen' : 'armed'} so already: nothing was changed`);
   return {
-    ...standingReport(empty, standing, target.record, 'frozen'),
+    ...standingReport(empty, standing, target.record, stateOf(standing)),
+    ...(!isFrozen && { armed: true as const }),
     verified: true,
     held: target.held,
     timings: target.timings,

@@ -183,6 +183,12 @@ export function countersIn(objects: Part[]): Map<string, Count> {
   return found;
 }
 
+/** Sets the named counters of a table to nothing. */
+export function resetCounters(netfilter: NetlinkSocket, family: string, table: string): void {
+  const filter = stringAttribute(NFTA_OBJ.TABLE, table);
+  netfilter.dump((sequence) => message(type(NFT_MSG.GETOBJ_RESET), NLM_F.DUMP, sequence, nfgenmsg(family), filter));
+}
+
 /** @returns the comments of rules, in their order */
 export const commentsIn = (rules: Part[]): string[] =>
   rules.flatMap(({ payload }) => commentIn(find(payload, NFTA_RULE.USERDATA, sizeofNfgenmsg)) ?? []);

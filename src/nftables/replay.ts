@@ -48,8 +48,8 @@ export interface Recording {
   flush: Change[];
   /** What fills the chains. */
   rules: Change[];
-  /** What fills the sets, each element with its time; a time of another length can be given to those of one set. */
-  elements(set: string, time: ElementTime | null | undefined): Change[];
+  /** What fills the sets, each element with its time; those of one set can be given another time, or be left out. */
+  elements(set: string, time: ElementTime | null | undefined | 'none'): Change[];
 }
 
 /**
@@ -72,13 +72,15 @@ export function recordingOf(dump: Dump, name: string): Recording {
     rules: of('rules').map((rule) => ({ ...rule, flags: NLM_F.CREATE | NLM_F.APPEND })),
     elements: (retimed, time) =>
       dump.elements.flatMap(({ family, set, items }) =>
-        items.length === 0
+        items.length === 0 || (set === retimed && time === 'none')
           ? []
           : fill(
               family,
               name,
               set,
-              set === retimed && time !== undefined ? items.map((item) => timed(item, time)) : items.map(ageless),
+              set === retimed && time !== undefined && time !== 'none'
+                ? items.map((item) => timed(item, time))
+                : items.map(ageless),
             ),
       ),
   };
@@ -88,8 +90,28 @@ export function recordingOf(dump: Dump, name: string): Recording {
 export const wholeOf = (
   { frame, flush, rules, elements }: Recording,
   set: string,
-  time?: ElementTime | null,
+  time?: ElementTime | null | 'none',
 ): Change[] => [...frame, ...flush, ...rules, ...elements(set, time)];
+
+/**
+ * The transaction that fills a set which is there.
+ * @param keys by family and key, as `inet 00000002`
+ * @param timeoutMs null: the elements stay for good
+ */
+export function filling(keys: readonly string[], table: string, set: string, timeoutMs: number | null): Change[] {
+  const time = timeoutMs === null ? null : { timeoutMs, expiresMs: timeoutMs };
+  const elements = keys.map((key) => key.split(' ') as [family: string, key: string]);
+  return [...new Set(elements.map(([family]) => family))].map((family) => {
+    const own = elements.filter(([one]) => one === family).map(([, key]) => Buffer.from(key, 'hex'));
+    const items = own.map((key) => nested(NFTA_SET_ELEM.KEY, attribute(NFTA_DATA_VALUE, key)));
+    return fill(
+      family,
+      table,
+      set,
+      items.map((item) => timed(item, time)),
+    );
+  });
+}
 
 /**
  * The transaction that gives the elements of one set a new time: deleted and added at once. One that has lapsed meanwhile

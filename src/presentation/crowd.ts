@@ -9,7 +9,7 @@ const few = 20;
 const most = 20;
 
 /** What has been done to targets, in a word: `frozen`. */
-export type Deed = 'frozen' | 'thawed' | 'renewed' | 'frozen, as the kernel shows';
+export type Deed = 'frozen' | 'armed' | 'thawed' | 'renewed' | 'frozen, as the kernel shows';
 
 export const isCrowd = ({ targets }: Pick<Operation, 'targets'>): boolean => targets.length > few;
 

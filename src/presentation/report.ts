@@ -5,12 +5,20 @@ import { bytes, duration, since, times } from './units';
 
 /** @returns what `on` says on standard output */
 export function frozenText(report: TargetReport): string {
-  const { timings, lease, mode } = report;
-  const took = timings ? timings.renderMs + timings.rehearseMs + timings.applyMs + timings.verifyMs : 0;
+  const { lease, mode } = report;
   const until = lease ? `, thaws by itself in ${duration(lease.expiresInMs)}` : '';
-  const already = report.changed ? `, proven in ${duration(took)}` : ', as before';
+  const already = report.changed ? `, proven in ${duration(took(report))}` : ', as before';
   return `${name(report)} is frozen (${mode}${until}${already})\n`;
 }
+
+/** @returns what `arm` says on standard output */
+export function armedText(report: TargetReport): string {
+  const already = report.changed ? `, proven in ${duration(took(report))}` : ', as before';
+  return `${name(report)} is armed (${report.mode}${already})\n`;
+}
+
+const took = ({ timings }: TargetReport): number =>
+  timings ? timings.renderMs + timings.rehearseMs + timings.applyMs + timings.verifyMs : 0;
 
 /** @returns what `run` says of a freeze that it leaves standing */
 export const keptText = (report: TargetReport): string =>
@@ -18,12 +26,13 @@ export const keptText = (report: TargetReport): string =>
 
 /** @returns what `off` says on standard output */
 export function thawedText(report: TargetReport): string {
-  if (!report.changed) return `${name(report)} is not frozen\n`;
-  if (report.held) return `${name(report)} is thawed (${heldText(report.held)})\n`;
+  const armed = report.armed ? ', and armed' : '';
+  if (!report.changed) return `${name(report)} is not frozen${armed}\n`;
+  if (report.held) return `${name(report)} is thawed (${heldText(report.held)})${armed}\n`;
   const stopped = report.counters
     ? ` (stopped during the freeze: ${times(report.counters.in.packets, 'packet')} in, ${times(report.counters.out.packets, 'packet')} out)`
     : '';
-  return `${name(report)} is thawed${stopped}${kickedText(report)}\n`;
+  return `${name(report)} is thawed${stopped}${kickedText(report)}${armed}\n`;
 }
 
 /** Nothing where nobody waited. */
@@ -103,7 +112,8 @@ function statusBlock(report: TargetReport): string {
   return `${lines.join('\n')}\n`;
 }
 
-function stateText({ state, verified }: TargetReport): string {
+function stateText({ state, verified, armed }: TargetReport): string {
+  if (armed) return 'armed, not frozen';
   if (state === 'thawed') return 'thawed (lease ended)';
   if (state === 'frozen') return verified ? 'frozen, verified' : 'frozen, not verified';
   return { absent: 'not frozen', drifted: 'DRIFTED', failed: 'FAILED' }[state];

@@ -22,7 +22,7 @@ import { stateFailure } from './state-directory';
 const { O_NOFOLLOW, O_WRONLY } = constants;
 
 /** How far a freeze had come when its record was last written. */
-export type Phase = 'freezing' | 'frozen' | 'thawing';
+export type Phase = 'freezing' | 'frozen' | 'thawing' | 'armed';
 
 /** A freeze as it was asked for and proven. */
 export interface FreezeRecord {
@@ -47,6 +47,8 @@ export interface FreezeRecord {
   since: string;
   /** The ruleset's text, byte for byte as it was loaded. */
   text: string;
+  /** What is armed here, and to be armed again after a thaw: the ruleset's text without a lease; null: nothing. */
+  armed: string | null;
   /** What the kernel must show, as the ruleset room defines it. */
   expected: unknown;
   /** TCP's timers that were raised, with what they were before, as the tcp room defines it; null: none. */
@@ -256,6 +258,7 @@ function parseRecord(file: string): FreezeRecord | null {
       timers: value.timers ?? null,
       run: value.run ?? null,
       invocation: value.invocation ?? null,
+      armed: value.armed ?? null,
       hold,
     };
   } catch {
@@ -271,13 +274,14 @@ function isRecord(value: Partial<FreezeRecord> | null): value is FreezeRecord {
   return (
     texts.every((text) => typeof text === 'string') &&
     numbers.every((number) => typeof number === 'number') &&
-    ['freezing', 'frozen', 'thawing'].includes(phase ?? '') &&
+    ['freezing', 'frozen', 'thawing', 'armed'].includes(phase ?? '') &&
     isOrNull(namespace?.cookie, 'string') &&
     isOrNull(value.leaseMs, 'number') &&
     isOrNull(value.leaseUntilMs, 'number') &&
     isOrNull(value.generation, 'number') &&
     isOrNull(value.reason, 'string') &&
     isOrNull(value.invocation ?? null, 'string') &&
+    isOrNull(value.armed ?? null, 'string') &&
     isHold(value.hold) &&
     isRunner(value.run) &&
     isExpectation(value.expected)

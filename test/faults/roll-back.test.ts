@@ -331,7 +331,7 @@ describeEngines(
       expect(verified.stderr).toMatch(/no record/);
       const { failure, targets } = await thaw(
         [lab.box],
-        { discard: false, kick: { sockets: true, peers: false } },
+        { discard: false, disarm: false, kick: { sockets: true, peers: false } },
         { stateDirectory: lab.stateDir, engine: realEngine, replays: false },
       );
       expect(failure).toBeNull();

@@ -6,6 +6,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -13,6 +15,7 @@ import { join } from 'node:path';
 import { bootId, cookieOf, ownNamespace } from '../../src/namespace/namespace';
 import { missingCapabilities } from '../../src/platform/capabilities';
 import {
+  amendRecord,
   type FreezeRecord,
   listRecords,
   readRecord,
@@ -45,6 +48,7 @@ const record: FreezeRecord = {
   run: null,
   invocation: '0123456789abcdef0123456789abcdef',
   since: '2026-01-02T03:04:05.678Z',
+  armed: null,
   text: 'table inet netfreeze {\n}\n',
   expected: { objects: [{ name: 'table inet netfreeze', json: '{}' }], hooks: [], lease: [], listing: '' },
   timers: null,
@@ -61,6 +65,47 @@ describe('a record', () => {
   test('comes back as it was written', () => {
     writeRecord(directory(), record);
     expect(listRecords(directory())).toEqual([record]);
+  });
+
+  test('is JSON at every moment, and what changes of it is changed at its beginning, where it stands', () => {
+    writeRecord(directory(), record);
+    const before = statSync(file());
+    const changes = [
+      { phase: 'thawing' as const, hold: null },
+      { phase: 'frozen' as const, leaseMs: null, leaseUntilMs: null, generation: 4_000_000_000 },
+      { run: { pid: 4713, start: 17 } },
+    ];
+    let now = record;
+    for (const change of changes) {
+      now = amendRecord(directory(), now, change);
+      expect(JSON.parse(readFileSync(file(), 'utf8'))).toEqual(now);
+      expect(listRecords(directory())).toEqual([now]);
+    }
+    expect(now).toEqual({ ...record, ...Object.assign({}, ...changes) });
+    expect(statSync(file()).ino).toBe(before.ino);
+    expect(statSync(file()).size).toBe(before.size);
+    expect(readdirSync(directory())).toHaveLength(1);
+  });
+
+  test('that is changed to what does not fit there, or is gone, is written whole', () => {
+    writeRecord(directory(), record);
+    const long = {
+      ...record.hold,
+      queues: { in: 1, out: 2, more: 'x'.repeat(2000) },
+    } as unknown as FreezeRecord['hold'];
+    const wide = amendRecord(directory(), record, { hold: long });
+    expect(listRecords(directory())).toEqual([wide]);
+    expect(amendRecord(directory(), wide, { hold: null })).toEqual({ ...record, hold: null });
+    expect(listRecords(directory())).toEqual([{ ...record, hold: null }]);
+    rmSync(file());
+    amendRecord(directory(), record, { phase: 'thawing' });
+    expect(listRecords(directory())).toEqual([{ ...record, phase: 'thawing' }]);
+  });
+
+  test('that says nothing of what is armed has armed nothing', () => {
+    const { armed, ...older } = record;
+    writeFileSync(file(), JSON.stringify(older));
+    expect(listRecords(directory())).toEqual([{ ...older, armed }]);
   });
 
   test('that says nothing of timers has raised none', () => {
@@ -188,7 +233,7 @@ describe('a file that is no record', () => {
     ['with objects that are none', JSON.stringify({ ...record, expected: { objects: [7], hooks: [], lease: [] } })],
     // These are not there in a record of an earlier version: it had none.
     ...(Object.keys(record) as Array<keyof FreezeRecord>)
-      .filter((member) => !['timers', 'hold', 'run', 'invocation'].includes(member))
+      .filter((member) => !['timers', 'hold', 'run', 'invocation', 'armed'].includes(member))
       .map((member): [string, string] => [`without ${member}`, JSON.stringify(without(member))]),
   ])('%s', (_, content) => {
     writeFileSync(file(), content);

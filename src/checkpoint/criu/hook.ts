@@ -166,7 +166,7 @@ async function own(context: Context, way: CriuNote['way'], now: Moment, plan: As
   const asked = { plan: { ...plan, template: template.name }, template, reason: `CRIU's ${way}` };
   const operation = await freeze(
     [now.target],
-    { ...asked, allowHost: false, holdTimers: false, run: null, dryRun: false },
+    { ...asked, allowHost: false, holdTimers: false, run: null, dryRun: false, arms: false },
     machine,
   );
   report(context, operation);
@@ -196,7 +196,7 @@ function left({ call, machine, notes }: Context, way: CriuNote['way'], now: Prov
   notes.push(`${now.target} is frozen already (${now.freeze.mode}): that freeze is left as it is, also at the end`);
 }
 
-const howToThaw = { discard: false, kick: { sockets: true, peers: false } };
+const howToThaw = { discard: false, disarm: false, kick: { sockets: true, peers: false } };
 
 async function end(context: Context, now: Moment, note: CriuNote): Promise<void> {
   const { machine, notes } = context;

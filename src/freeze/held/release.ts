@@ -13,7 +13,7 @@ import type { Machine, Site } from '../machine';
 import { readStanding, type Standing } from '../state/standing';
 import { afterThaw, leftSoFar } from './ledgers';
 import { numbersIn } from './queues';
-import { ourFamilies, removeTables } from './remove';
+import { emptyLease, ourFamilies, removeTables } from './remove';
 
 /** What a thaw tells of the packets: counted when none came any more. */
 export interface Released {
@@ -38,6 +38,7 @@ const tellEveryMs = 50;
  * @param how `discard` drops what is held instead
  * @param record of the freeze, by asThawing() where this thaw is the user's wish
  * @param own the bound socket, where this process still has it: the keeper may have died
+ * @param stays the tables stay, with an empty lease
  * @returns what became of the packets; null for a freeze that held none
  */
 export async function releaseAndRemove(
@@ -45,12 +46,13 @@ export async function releaseAndRemove(
   { stateDirectory }: Pick<Machine, 'stateDirectory'>,
   how: 'release' | 'discard',
   record: FreezeRecord | null = null,
-  own: QueueSocket | null = null,
+  { own = null, stays = false }: { own?: QueueSocket | null; stays?: boolean } = {},
 ): Promise<Released | null> {
   const known = record?.hold?.keeper ?? null;
   const numbers = numbersIn(site, known);
   if (!numbers) {
-    removeTables(site);
+    if (stays) emptyLease(site);
+    else removeTables(site);
     return null;
   }
   const state = stateName(site.namespace);
@@ -83,7 +85,7 @@ export async function releaseAndRemove(
   const count = (direction: 'in' | 'out') =>
     afterThaw(counters[direction].packets, queues[direction], before[direction], how);
   const held = { in: count('in'), out: count('out') };
-  removeTables(site);
+  if (!stays) removeTables(site);
   hold?.close();
   if (hold?.keeper) endKeeper(hold.keeper);
   endKeepers(state);

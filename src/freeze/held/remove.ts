@@ -21,6 +21,16 @@ export function removeTables(site: Site): void {
     throw new Error(`table ${left.map((family) => `${family} ${tableName}`).join(', ')} still stands`);
 }
 
+/** Empties the lease, in one transaction: all directions open at once, and the tables stay. */
+export function emptyLease(site: Site): void {
+  const families = ourFamilies(site);
+  if (families.length === 0) return;
+  commit(
+    site.netfilter,
+    families.map((family) => flushSet(family, tableName, leaseSet)),
+  );
+}
+
 /** @returns the families of our tables: those that have a lease */
 export const ourFamilies = ({ netfilter }: Site): string[] =>
   familiesOfTable(netfilter, tableName).filter((family) => elements(netfilter, [family], tableName, leaseSet) !== null);

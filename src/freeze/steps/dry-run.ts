@@ -8,14 +8,14 @@ import { timersOf } from '../tcp/timers';
 import { type FreezeRequest, stateOf, type Work } from '../work';
 
 /** @returns what stands, and the lines that would go and come */
-export async function reportDryRun(target: Work, { holdTimers }: FreezeRequest): Promise<TargetReport> {
+export async function reportDryRun(target: Work, { holdTimers, arms }: FreezeRequest): Promise<TargetReport> {
   const empty = emptyReport(target.name, target.site.namespace);
   const now = target.standing ? standingReport(empty, target.standing, target.record, stateOf(target.standing)) : empty;
   const lines = target.done
     ? ['nothing would change']
     : [
         ...(await lineDifferences(target.before?.state.listing ?? '', target.expected?.listing ?? '')),
-        ...leaseLines(target.standing, target.plan.lease),
+        ...(arms ? [] : leaseLines(target.standing, target.plan.lease)),
         ...timersLines(timersOf(target.record) !== null, holdTimers),
       ];
   return { ...now, timings: target.timings, notes: target.notes, wouldChange: lines };

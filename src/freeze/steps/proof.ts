@@ -4,10 +4,11 @@ import { NftJsonError } from '../../nftables/json';
 import { Exit, Failure } from '../../platform/failure';
 import { shown } from '../../platform/text';
 import { differences, type Expectation, explainDifferences, leaseCovers } from '../../ruleset/canonical';
+import type { Plan } from '../../ruleset/plan';
 import { holdObjection } from '../held/hold';
 import { bears, coversLease } from '../state/imprint';
 import { generationOf, hasLease, type Lease, readBack, readStanding, type Standing } from '../state/standing';
-import type { Work } from '../work';
+import type { FreezeRequest, Work } from '../work';
 import { settleNeighbours } from './settle';
 import { findShortcuts } from './shortcuts';
 
@@ -16,7 +17,7 @@ import { findShortcuts } from './shortcuts';
  * still stand for the namespace.
  * @throws Failure `not-verified`, `target-gone`
  */
-export async function prove(target: Work): Promise<void> {
+export async function prove(target: Work, { arms }: Pick<FreezeRequest, 'arms'>): Promise<void> {
   const { expected, site, name } = target;
   if (!expected || target.done) return;
   const started = performance.now();
@@ -24,13 +25,9 @@ export async function prove(target: Work): Promise<void> {
   const standing = readStanding(site);
   const covers = await showsExpected(target, standing, expected);
   target.timings.verifyMs = performance.now() - started;
-  const wanted = target.plan.lease;
   const lease: Lease = standing?.lease ?? { state: 'ended' };
-  if (lease.state === 'ended') throw unverified(name, 'the lease had ended before the freeze was proven');
-  if (!hasLease({ lease }, wanted)) {
-    throw unverified(name, 'the kernel keeps another lease than the one that was asked for');
-  }
-  if (!covers) throw unverified(name, 'the lease does not cover all families');
+  const objectionToLease = arms ? armedObjection(lease) : leaseObjection(lease, target.plan.lease, covers);
+  if (objectionToLease) throw unverified(name, objectionToLease);
   if (!target.stillThere()) {
     throw new Failure(
       'target-gone',
@@ -46,12 +43,22 @@ export async function prove(target: Work): Promise<void> {
   const open = devices.filter((device) => !target.plan.devices.some((closed) => closed.name === device));
   if (open.length > 0) throw unverified(name, `a flowtable has come to ${open.map(shown).join(', ')} meanwhile`);
   // A sender that was between two hooks when the chains came may have made a neighbour wait since.
-  await settleNeighbours(site, target.plan.mode);
+  if (!arms) await settleNeighbours(site, target.plan.mode);
   const objection = holdObjection(target);
   if (objection) throw unverified(name, objection);
   target.standing = standing;
   target.generation = generation;
 }
+
+function leaseObjection(lease: Lease, wanted: Plan['lease'], covers: boolean): string | null {
+  if (lease.state === 'ended') return 'the lease had ended before the freeze was proven';
+  if (!hasLease({ lease }, wanted)) return 'the kernel keeps another lease than the one that was asked for';
+  return covers ? null : 'the lease does not cover all families';
+}
+
+/** What is armed stops nothing. */
+const armedObjection = (lease: Lease): string | null =>
+  lease.state === 'ended' ? null : 'its lease has elements, which would stop packets';
 
 /**
  * The kernel's dump is compared with the rehearsal's, and where it can't be, or differs, nft's listing.

@@ -31,21 +31,31 @@ export interface Rehearsal {
   expected: Expectation;
   /** What is replayed into each target; null: the text is loaded by nft, since what it makes can't be replayed. */
   recording: Transaction | null;
+  /** What nft loads in that case. */
+  text: string;
 }
 
 /**
  * Loads a rendered ruleset into a scratch namespace and reads it back.
  * @throws Failure `rehearsal-failed`, `no-queue` (this kernel or nftables cannot do it), `bad-template`, `not-permitted`
  */
-export async function rehearse(text: string, template: Template, plan: Plan, machine: Machine): Promise<Rehearsal> {
+export async function rehearse(
+  text: string,
+  template: Template,
+  plan: Plan,
+  machine: Machine,
+  { arms } = { arms: false },
+): Promise<Rehearsal> {
   const scratch = openScratch(machine);
   try {
     const support = plan.mode === 'steal' ? supportOfQueues(scratch) : 'queue';
     for (const name of boundDevices(text)) makeStandIn(scratch.route, name);
-    if (support === 'xt') return await rehearseRaw(scratch, text, template, plan, machine);
+    if (support === 'xt') return await rehearseRaw(scratch, text, template, plan, machine, arms);
     await load(scratch, text, template);
     if (!template.builtin) await examine(scratch, template, plan);
-    return { expected: await expectation(scratch, machine), recording: recordingIn(scratch, machine) };
+    const recording = recordingIn(scratch, machine, arms);
+    const loads = arms && !recording ? withoutLease(text, template) : text;
+    return { expected: await expectation(scratch, machine), recording, text: loads };
   } catch (cause) {
     if (cause instanceof NftRefusal) throw failed(`nft could not list the rehearsal: ${cause.message}`, cause);
     if (cause instanceof NftJsonError) {
@@ -67,10 +77,12 @@ async function rehearseRaw(
   template: Template,
   plan: Plan,
   machine: Machine,
+  arms: boolean,
 ): Promise<Rehearsal> {
   if (!template.builtin && /\bmark\s+set\b/.test(text)) throw badTemplate(template, 'it sets a mark');
   await load(compiled, withoutQueues(text), template);
-  const whole = wholeOf(recordingWithQueues(compiled, plan, template), leaseSet);
+  const recording = recordingWithQueues(compiled, plan, template);
+  const whole = wholeOf(recording, leaseSet);
   const scratch = openScratch(machine);
   try {
     for (const name of boundDevices(text)) makeStandIn(scratch.route, name);
@@ -81,10 +93,25 @@ async function rehearseRaw(
       throw failed(`the kernel refused the ruleset with iptables' NFQUEUE in the rehearsal: ${cause.message}`, cause);
     }
     if (!template.builtin) await examine(scratch, template, plan);
-    return { expected: await expectation(scratch, machine), recording: transaction(whole) };
+    return {
+      expected: await expectation(scratch, machine),
+      recording: transaction(arms ? wholeOf(recording, leaseSet, 'none') : whole),
+      text,
+    };
   } finally {
     scratch.close();
   }
+}
+
+/** What arms: the text without the lines that fill the lease. */
+function withoutLease(text: string, template: Template): string {
+  const line = new RegExp(`^add element \\w+ ${tableName} ${leaseSet} \\{[^}]*\\}\\n`, 'gm');
+  const left = text.replace(line, '');
+  if (left !== text && !new RegExp(`\\bset ${leaseSet} \\{[^}]*\\belements\\b`).test(left)) return left;
+  throw badTemplate(
+    template,
+    'it can’t be armed: its lease is filled otherwise than by `add element` in a line of its own',
+  );
 }
 
 /** What the target must show: by nft's listing for people, and by the kernel's dump where that is the same each time. */
@@ -96,10 +123,10 @@ async function expectation(scratch: Site, { replays }: Machine): Promise<Expecta
 }
 
 /** @returns what nft has made of a text, to be replayed; null where that can't be */
-function recordingIn({ netfilter }: Site, { replays }: Machine): Transaction | null {
+function recordingIn({ netfilter }: Site, { replays }: Machine, arms: boolean): Transaction | null {
   const dump = replays ? readDump(netfilter, tableName) : null;
   try {
-    return dump && transaction(wholeOf(recordingOf(dump, tableName), leaseSet));
+    return dump && transaction(wholeOf(recordingOf(dump, tableName), leaseSet, arms ? 'none' : undefined));
   } catch (cause) {
     if (cause instanceof NotReplayable) return null;
     throw cause;

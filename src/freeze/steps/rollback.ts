@@ -59,9 +59,11 @@ export async function rollBack(
   try {
     if (before === null || leaseLeft(before) === 0) {
       // What a steal has held by now goes on.
-      await releaseAndRemove(site, machine, 'release', null, own);
+      await releaseAndRemove(site, machine, 'release', null, { own });
       return before === null ? 'no freeze stands, as before' : 'thawed: the earlier freeze had come to its end';
     }
+    // What stood stopped nothing: what has been held since goes on before the queues go.
+    if (before.lease.state === 'ended') await releaseAndRemove(site, machine, 'release', null, { own, stays: true });
     return await restore(site, before);
   } catch (cause) {
     if (cause instanceof Failure && cause.exit === Exit.rollbackFailed) throw cause;

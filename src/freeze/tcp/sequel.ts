@@ -6,6 +6,7 @@ import { type Namespace, pin, release, sameNamespace } from '../../namespace/nam
 import { withLocks } from '../../record/lock';
 import { type FreezeRecord, readRecord, removeRecord } from '../../record/record';
 import type { Kicked, KickPlan } from '../../tcp/kick';
+import { armAgain } from '../armed';
 import type { Opened } from '../group';
 import type { Machine } from '../machine';
 import { asFailure, type Operation } from '../report';
@@ -19,8 +20,11 @@ export interface Thawed {
 }
 
 export interface Sequel {
-  /** Does for a target what follows its thaw, or puts it off; its lock is held. */
-  follow(target: Opened, plan: KickPlan | null, record: FreezeRecord | null): Promise<Thawed>;
+  /**
+   * Does for a target what follows its thaw, or puts it off; its lock is held.
+   * @param stays whether it is armed again, and its record stays
+   */
+  follow(target: Opened, plan: KickPlan | null, record: FreezeRecord | null, stays: boolean): Promise<Thawed>;
   /** Does what was put off, and reports it with the rest. */
   finish(operation: Operation): Promise<Operation>;
 }
@@ -31,6 +35,7 @@ interface Pending {
   namespace: Namespace;
   plan: KickPlan | null;
   hasTimers: boolean;
+  stays: boolean;
 }
 
 /** @param several whether more than one target is thawed */
@@ -38,18 +43,21 @@ export function openSequel({ stateDirectory }: Machine, several: boolean): Seque
   const pending: Pending[] = [];
 
   /** @param record as it stands now */
-  async function settle(namespace: Namespace, record: FreezeRecord | null): Promise<string[]> {
+  async function settle(namespace: Namespace, record: FreezeRecord | null, stays: boolean): Promise<string[]> {
     const notes = await releaseAfterThaw(namespace, timersOf(record));
-    return [...notes, ...noting(() => removeRecord(stateDirectory, namespace))];
+    return [...notes, ...close(namespace, record, stays)];
   }
 
-  async function finishOne({ name, namespace, hasTimers }: Pending): Promise<string[]> {
+  const close = (namespace: Namespace, record: FreezeRecord | null, stays: boolean): string[] =>
+    noting(() => (stays && record ? armAgain(record, stateDirectory) : removeRecord(stateDirectory, namespace)));
+
+  async function finishOne({ name, namespace, hasTimers, stays }: Pending): Promise<string[]> {
     if (!hasTimers) return [];
     try {
       return await withLocks(stateDirectory, [{ name, device: namespace.device, inode: namespace.inode }], async () => {
         // Whoever has frozen it again since has taken the timers over.
         const record = readRecord(stateDirectory, namespace);
-        return record?.phase === 'thawing' ? settle(namespace, record) : [];
+        return record?.phase === 'thawing' ? settle(namespace, record, stays) : [];
       });
     } catch (error) {
       return [`TCP's timers are put back by the next netfreeze command: ${asFailure(error).message}`];
@@ -57,23 +65,23 @@ export function openSequel({ stateDirectory }: Machine, several: boolean): Seque
   }
 
   return {
-    async follow({ name, site }, plan, record) {
+    async follow({ name, site }, plan, record, stays) {
       if (!several) {
         const notes: string[] = [];
         const kicked = await kick(plan, notes);
-        return { kicked, notes: [...notes, ...(await settle(site.namespace, record))] };
+        return { kicked, notes: [...notes, ...(await settle(site.namespace, record, stays))] };
       }
       const hasTimers = timersOf(record) !== null;
       const isIdle = plan === null || (plan.waiting.length === 0 && plan.peers === null);
       if (isIdle && !hasTimers) {
         const notes: string[] = [];
         const kicked = await kick(plan, notes);
-        return { kicked, notes: [...notes, ...noting(() => removeRecord(stateDirectory, site.namespace))] };
+        return { kicked, notes: [...notes, ...close(site.namespace, record, stays)] };
       }
       // The site is closed before the sequel; it has a descriptor of its own.
       const namespace = pin(`/proc/self/fd/${site.namespace.fd}`);
-      pending.push({ name, namespace, plan: plan && { ...plan, namespace }, hasTimers });
-      return { kicked: null, notes: hasTimers ? [] : noting(() => removeRecord(stateDirectory, namespace)) };
+      pending.push({ name, namespace, plan: plan && { ...plan, namespace }, hasTimers, stays });
+      return { kicked: null, notes: hasTimers ? [] : close(namespace, record, stays) };
     },
     async finish(operation) {
       const done: Array<Thawed & { namespace: Namespace }> = [];

@@ -19,7 +19,7 @@ export interface InProcess {
 /** @param flags those of `on` that make a plan */
 export async function requestOf(flags: Partial<PlanFlags> = {}, holdTimers = false): Promise<FreezeRequest> {
   const { plan, template } = await planFrom({ mode: 'drop', loopback: 'freeze', ...flags });
-  return { plan, template, reason: null, allowHost: false, holdTimers, run: null, dryRun: false };
+  return { plan, template, reason: null, allowHost: false, holdTimers, run: null, dryRun: false, arms: false };
 }
 
 /** @returns the way to freeze a lab's box */
@@ -32,7 +32,7 @@ export async function inProcess(lab: Lab, name: Engine): Promise<InProcess> {
       if (failure) throw failure;
     },
     async thaw() {
-      const request = { discard: false, kick: { sockets: true, peers: false } };
+      const request = { discard: false, disarm: false, kick: { sockets: true, peers: false } };
       const { failure } = await thaw([lab.box], request, machine);
       if (failure) throw failure;
     },
