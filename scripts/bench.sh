@@ -29,7 +29,7 @@ tidy_up() {
 trap tidy_up EXIT
 end_on_signals
 
-install_packages iproute2 libnftables1 nftables python3 util-linux
+install_packages iperf3 iproute2 libnftables1 nftables python3 util-linux
 prepare
 
 # Both cost every start of Node time that is none of netfreeze's: 75 ms for the certificates alone.

@@ -95,7 +95,7 @@ export const wholeOf = (
 
 /**
  * The transaction that fills a set which is there.
- * @param keys by family and key, as `inet 00000002`
+ * @param keys by family and key, as `inet 02`
  * @param timeoutMs null: the elements stay for good
  */
 export function filling(keys: readonly string[], table: string, set: string, timeoutMs: number | null): Change[] {

@@ -27,7 +27,7 @@ export interface Expectation {
 export interface Imprint {
   /** In base64. */
   bytes: string;
-  /** The lease's elements by family and key, as `inet 00000002`. */
+  /** The lease's elements by family and key, as `inet 02`. */
   lease: string[];
 }
 
