@@ -138,7 +138,10 @@ async function scratch(
   trial: (namespace: ReturnType<typeof makeScratch>, cookie: string | null) => string | Promise<string>,
 ): Promise<string> {
   const namespace = makeScratch();
-  const site = openSite(namespace, 'the scratch namespace', { engine: () => Promise.reject(new Error('unused')) });
+  const site = openSite(namespace, 'the scratch namespace', {
+    engine: () => Promise.reject(new Error('unused')),
+    replays: true,
+  });
   try {
     return await trial(namespace, cookieOf(namespace));
   } finally {

@@ -310,6 +310,7 @@ async function apply(target: Work): Promise<void> {
     else await (await target.site.session()).load(target.loads);
     target.appliedAt = performance.now();
   } catch (cause) {
+    if (cause instanceof SystemError) throw applyRefused(target.name, cause);
     if (!(cause instanceof NftRefusal)) throw cause;
     throw new Failure(
       'apply-refused',

@@ -23,6 +23,8 @@ export interface Site {
   netfilter: NetlinkSocket;
   route: NetlinkSocket;
   session(): Promise<Session>;
+  /** As the machine's. */
+  replays: boolean;
   close(): void;
 }
 
@@ -30,7 +32,7 @@ export interface Site {
  * Opens a pinned namespace for work. The site owns the namespace from then on.
  * @throws Failure `not-permitted` when the kernel does not let us in
  */
-export function openSite(namespace: Namespace, name: string, machine: Pick<Machine, 'engine'>): Site {
+export function openSite(namespace: Namespace, name: string, machine: Pick<Machine, 'engine' | 'replays'>): Site {
   let sockets: { netfilter: NetlinkSocket; route: NetlinkSocket };
   try {
     sockets = inside(namespace, () => ({
@@ -51,6 +53,7 @@ export function openSite(namespace: Namespace, name: string, machine: Pick<Machi
   return {
     namespace,
     ...sockets,
+    replays: machine.replays,
     async session() {
       if (session) return session;
       const engine = await machine.engine();

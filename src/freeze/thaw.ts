@@ -135,7 +135,7 @@ async function thawOne(
   if (record?.armed && drift.hasDrifted) notes.push('it is no longer armed');
   const isLate = isTooLate(site, standing, record);
   const how = request.discard || isLate ? 'discard' : 'release';
-  if (how === 'release') refuseUnseenKeeper(target, record);
+  if (how === 'release') refuseUnseenKeeper(target, standing, record);
   const lostSoFar = ledgersOf(site, standing, machine, record);
   const thawing = record && asThawing(site, record, how, machine);
   if (record && thawing) notes.push(...noting(() => writeThawing(machine, record, thawing)));
@@ -163,7 +163,8 @@ function requireEmpty({ site, name }: Opened): void {
 }
 
 /** What somebody else holds can't be given back, and would be lost without a word (law 7). */
-function refuseUnseenKeeper({ site, name }: Opened, record: FreezeRecord | null): void {
+function refuseUnseenKeeper({ site, name }: Opened, standing: Standing, record: FreezeRecord | null): void {
+  if (standing.freezing?.mode !== 'steal' && !record?.hold) return;
   const kept = keptByOthers(site, record);
   if (kept === 0) return;
   throw new Failure(

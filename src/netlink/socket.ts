@@ -3,7 +3,7 @@
  * namespace that is current when it is opened, and keeps belonging to it after the thread has left (FACTS).
  */
 import { closeSync } from 'node:fs';
-import { isErrno, limitReading, recv, SystemError, sendto, socket } from '../platform/libc';
+import { isErrno, limitReading, recv, SystemError, sendto, setsockopt, socket } from '../platform/libc';
 import { type Message, messages, NLM_F, NLMSG } from './message';
 
 /** linux/netlink.h: the families that netfreeze talks to. */
@@ -14,8 +14,10 @@ export const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
 export const SOL_NETLINK = 270;
-/** sys/socket.h */
+/** sys/socket.h, asm-generic/socket.h */
 const MSG_DONTWAIT = 0x40;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
 /** How long a kernel may take that has not answered by the time its system call returned, in milliseconds. */
 const patience = 5000;
 
@@ -64,7 +66,17 @@ export function netlinkOn(fd: number): NetlinkSocket {
   let open = true;
 
   const transmit = (bytes: Buffer): void => {
-    sendto(fd, bytes, bytes.length, 0, kernelAddress, kernelAddress.length);
+    const send = () => sendto(fd, bytes, bytes.length, 0, kernelAddress, kernelAddress.length);
+    try {
+      send();
+    } catch (error) {
+      if (!isErrno(error, 'EMSGSIZE')) throw error;
+      // The kernel takes as much at once as the socket's buffer may hold, and twice what is asked for.
+      const size = Buffer.alloc(4);
+      size.writeInt32LE(bytes.length, 0);
+      setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, size.length);
+      send();
+    }
   };
 
   const send = (request: Request): number => {
@@ -88,7 +100,9 @@ export function netlinkOn(fd: number): NetlinkSocket {
           interrupted ||= (answer.flags & NLM_F.DUMP_INTR) !== 0;
           answers.push(answer);
         }
-        if (!interrupted || attempt >= dumpAttempts) return answers;
+        if (!interrupted) return answers;
+        if (attempt >= dumpAttempts)
+          throw new SystemError('netlink: what was asked for changed each time', 11 /* EAGAIN */);
       }
     },
     batch(requests) {

@@ -4,6 +4,7 @@
  */
 import { type Attribute, attributes, find, message, NLM_F, stringAttribute, textOf, uint32 } from '../netlink/message';
 import type { NetlinkSocket } from '../netlink/socket';
+import { isErrno } from '../platform/libc';
 import {
   families,
   NFNL_SUBSYS_NFTABLES,
@@ -80,8 +81,33 @@ export const about = {
 /** What can't be taken down to be made again, or compared byte for byte, by name. */
 export class NotReplayable extends Error {}
 
-/** @returns all that is in the tables of that name; null when there is none */
+/** How often the tables are read again that change while they are read. */
+const attempts = 8;
+
+/** @returns all that is in the tables of that name, at one moment; null when there is none */
 export function readDump(netfilter: NetlinkSocket, name: string): Dump | null {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const dump = readParts(netfilter, name);
+      // Somebody who changes other tables all the time must not keep ours from being read.
+      if (dump === null || attempt === attempts || isOfOneMoment(netfilter, dump)) return dump;
+    } catch (error) {
+      // A table or a set has gone since it was named.
+      if (!isErrno(error, 'ENOENT') || attempt === attempts) throw error;
+    }
+  }
+}
+
+/** Each message carries 16 bits of the generation that it is of (struct nfgenmsg, the resource). */
+function isOfOneMoment(netfilter: NetlinkSocket, dump: Dump): boolean {
+  const [first] = dump.tables;
+  const all = kinds.flatMap((kind) => dump[kind]);
+  // Of what is not there no message tells.
+  if (kinds.some((kind) => dump[kind].length === 0)) all.push(...parts(netfilter, NFT_MSG.GETTABLE, '', []));
+  return all.every(({ payload }) => payload.readUInt16BE(2) === first?.payload.readUInt16BE(2));
+}
+
+function readParts(netfilter: NetlinkSocket, name: string): Dump | null {
   const wanted = Buffer.from(`${name}\0`);
   const all = (kind: Kind, family = '', filter: Buffer[] = []): Part[] => {
     const { get, table } = about[kind];
@@ -130,14 +156,22 @@ const parts = (netfilter: NetlinkSocket, get: number, family: string, filter: Bu
  * @throws NotReplayable for what no two dumps show alike
  */
 export function comparable(dump: Dump, apart: string): Buffer {
-  const bytes: Buffer[] = [];
-  for (const kind of kinds) for (const { payload } of dump[kind]) bytes.push(lasting(kind, payload));
-  for (const { set, items } of dump.elements) {
+  const all: Buffer[] = [];
+  for (const kind of kinds) for (const { payload } of dump[kind]) all.push(lasting(kind, payload));
+  for (const { family, set, items } of dump.elements) {
     if (set === apart) continue;
+    all.push(Buffer.from(`${family} ${set} ${items.length}`));
     // A hash has an order of its own in each namespace.
-    bytes.push(...items.map(lastingElement).sort(Buffer.compare));
+    all.push(...items.map(lastingElement).sort(Buffer.compare));
   }
-  return Buffer.concat(bytes);
+  // Each with its length, so that no two lists come to the same bytes.
+  return Buffer.concat(all.flatMap((bytes) => [lengthOf(bytes), bytes]));
+}
+
+function lengthOf({ length }: Buffer): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(length, 0);
+  return bytes;
 }
 
 /** Each of these has one length, so that it can be blanked where it stands. */

@@ -74,7 +74,7 @@ export function recordingOf(dump: Dump, name: string): Recording {
       dump.elements.flatMap(({ family, set, items }) =>
         items.length === 0 || (set === retimed && time === 'none')
           ? []
-          : fill(
+          : fills(
               family,
               name,
               set,
@@ -239,6 +239,23 @@ function timed(item: Buffer, time: ElementTime | null): Buffer {
     attribute(NFTA_SET_ELEM.TIMEOUT, milliseconds(time.timeoutMs)),
     attribute(NFTA_SET_ELEM.EXPIRATION, milliseconds(time.expiresMs)),
   ]);
+}
+
+/** An attribute has 16 bits for its length: of more elements than fit into one there are several changes. */
+const mostBytes = 48 * 1024;
+
+function fills(family: string, table: string, set: string, items: Buffer[]): Change[] {
+  const groups: Buffer[][] = [];
+  let size = Number.POSITIVE_INFINITY;
+  for (const item of items) {
+    if (size + item.length + 8 > mostBytes) {
+      groups.push([]);
+      size = 0;
+    }
+    groups.at(-1)?.push(item);
+    size += item.length + 8;
+  }
+  return groups.map((group) => fill(family, table, set, group));
 }
 
 const fill = (family: string, table: string, set: string, items: Buffer[]): Change => ({

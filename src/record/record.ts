@@ -9,6 +9,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   unlinkSync,
@@ -19,7 +20,7 @@ import { bootId, cookieOf, type Namespace, type NamespaceId, sameNamespace } fro
 import { isErrno } from '../platform/libc';
 import { stateFailure } from './state-directory';
 
-const { O_NOFOLLOW, O_WRONLY } = constants;
+const { O_NOFOLLOW, O_RDWR } = constants;
 
 /** How far a freeze had come when its record was last written. */
 export type Phase = 'freezing' | 'frozen' | 'thawing' | 'armed';
@@ -143,26 +144,32 @@ export function writeRecord(directory: string, record: FreezeRecord): void {
  */
 export function amendRecord(directory: string, record: FreezeRecord, change: Changing): FreezeRecord {
   const amended = { ...record, ...change };
-  const [before, after] = [headOf(record), headOf(amended)];
+  const [before, after] = [Buffer.from(headOf(record)), Buffer.from(headOf(amended))];
   const file = recordFile(directory, record.namespace);
-  if (before.length !== headLength || after.length !== headLength || !existsSync(file)) {
-    writeRecord(directory, amended);
-    return amended;
-  }
+  const isWhere = before.length === headLength && after.length === headLength && existsSync(file);
   try {
-    const fd = openSync(file, O_WRONLY | O_NOFOLLOW);
-    try {
-      writeSync(fd, Buffer.from(after), 0, headLength, 0);
-    } finally {
-      closeSync(fd);
-    }
+    if (isWhere && overwrite(file, before, after)) return amended;
   } catch (cause) {
     throw stateFailure(file, `the record cannot be written: ${cause instanceof Error ? cause.message : cause}`, cause);
   }
+  writeRecord(directory, amended);
   return amended;
 }
 
-/** How many bytes the changing part of a record takes in its file; a page of memory holds it, so that it is written at once. */
+/** @returns false where the file does not begin as it was thought to: it was written by another version, say */
+function overwrite(file: string, before: Buffer, after: Buffer): boolean {
+  const fd = openSync(file, O_RDWR | O_NOFOLLOW);
+  try {
+    const found = Buffer.alloc(before.length);
+    if (readSync(fd, found, 0, found.length, 0) < found.length || !found.equals(before)) return false;
+    writeSync(fd, after, 0, after.length, 0);
+    return true;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** How many bytes the changing part of a record takes in its file. */
 const headLength = 1024;
 
 type Changing = Partial<Pick<FreezeRecord, 'phase' | 'leaseMs' | 'leaseUntilMs' | 'generation' | 'run' | 'hold'>>;
@@ -249,7 +256,7 @@ export function listRecords(directory: string): FreezeRecord[] {
 function parseRecord(file: string): FreezeRecord | null {
   try {
     if (!existsSync(file)) return null;
-    const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<FreezeRecord> | null;
+    const value = readJson(file) as Partial<FreezeRecord> | null;
     if (!isRecord(value)) return null;
     // Records of earlier versions know less.
     const hold = value.hold ? { ...value.hold, thaw: value.hold.thaw ?? null, left: value.hold.left ?? null } : null;
@@ -263,6 +270,16 @@ function parseRecord(file: string): FreezeRecord | null {
     };
   } catch {
     return null;
+  }
+}
+
+/** Whoever reads while another process changes the beginning may read some of both: then it is read once more. */
+function readJson(file: string): unknown {
+  const read = () => JSON.parse(readFileSync(file, 'utf8')) as unknown;
+  try {
+    return read();
+  } catch {
+    return read();
   }
 }
 

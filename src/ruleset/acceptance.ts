@@ -145,6 +145,8 @@ export function acceptRehearsal(
       return `table ${family} ${tableName} is dormant: it stops nothing`;
     const lease = document.nftables.find((object) => isNamed(object, 'set', family, leaseSet));
     if (!lease) return `table ${family} ${tableName} has no set "${leaseSet}"`;
+    if (JSON.stringify((lease as unknown as { set: { flags?: unknown } }).set.flags ?? []).includes('interval'))
+      return `its set "${leaseSet}" in table ${family} may not have the flag interval`;
     const wanting = family === 'inet' ? wantingLease(lease) : null;
     if (wanting) return wanting;
   }

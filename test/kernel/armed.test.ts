@@ -170,6 +170,14 @@ describeEngines('armed', (engine) => {
     expectExit(await one.netfreeze('on', one.box, other.box), 0);
     expectExit(await one.netfreeze('off', one.box, other.box), 0);
     expect(await state(one)).toMatchObject({ armed: true });
+    // One of those that are to be frozen refuses: the others are armed as before.
+    const third = await makeLab();
+    await third.nft('box', 'add table inet netfreeze');
+    expectExit(await one.netfreeze('on', one.box, other.box, third.box), 10);
+    for (const box of [one.box, other.box]) {
+      const [report] = expectExit(await one.netfreeze('status', box, '--json'), 0).report.targets;
+      expect(report).toMatchObject({ state: 'thawed', armed: true });
+    }
     expectExit(await one.netfreeze('off', '--disarm', one.box, other.box), 0);
     expect([await tables(one), await tables(other)]).toEqual(['', '']);
   });

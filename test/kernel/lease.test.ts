@@ -55,7 +55,7 @@ describeEngines('a lease', (engine) => {
       const lab = await makeLab();
       await lab.freeze('--lease', short.text);
       const engine = async () => libnftables();
-      const site = openSite(pin(lab.file('box')), lab.box, { engine });
+      const site = openSite(pin(lab.file('box')), lab.box, { engine, replays: true });
       try {
         const record = readRecord(lab.stateDir, site.namespace);
         const standing = readStanding(site);

@@ -102,6 +102,12 @@ describe('a record', () => {
     expect(listRecords(directory())).toEqual([{ ...record, phase: 'thawing' }]);
   });
 
+  test('that another version has written is changed as a whole', () => {
+    writeFileSync(file(), `${JSON.stringify(record)}\n`);
+    const changed = amendRecord(directory(), record, { phase: 'thawing', leaseMs: 7 });
+    expect(JSON.parse(readFileSync(file(), 'utf8'))).toEqual(changed);
+  });
+
   test('that says nothing of what is armed has armed nothing', () => {
     const { armed, ...older } = record;
     writeFileSync(file(), JSON.stringify(older));

@@ -45,6 +45,7 @@ const siteWith = (answers: Parameters<typeof fakeNetlink>[0], commit?: (changes:
     listText: async () => '',
     close() {},
   }),
+  replays: true,
   close() {},
 });
 

@@ -3,13 +3,14 @@
  * nothing but a pause. The tests of a mode share one server, which lives through all of them, and one pair of captures.
  */
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describeEngines } from '../kernel/rig/describe';
 import { keepersOf } from '../kernel/rig/keeper';
 import { type Lab, useLabs } from '../kernel/rig/lab';
 import { expectExit, netfreezeProgram, only } from '../kernel/rig/netfreeze';
 import { run } from '../kernel/rig/program';
+import { stateIn } from '../kernel/rig/state';
 import { expectEveryByte, expectGoesOn } from '../kernel/rig/streams';
 import { patience, until } from '../kernel/rig/wait';
 import { type Criu, type CriuOutcome, type Dumped, dump, dumpUnder, expectDone, restore, startServer } from './dumped';
@@ -62,7 +63,7 @@ describeEngines('a checkpoint', (engine) => {
       expect(await server.resets()).toEqual([]);
       expect(await lab.nft('box', 'list ruleset')).not.toContain('netfreeze');
       expect(await keepersOf(lab)).toEqual([]);
-      expect(readdirSync(join(lab.stateDir, 'state'))).toEqual([]);
+      expect(stateIn({ stateDir: join(lab.stateDir, 'state') })).toEqual([]);
     }
 
     /** A second action script, which CRIU runs after ours, since it runs the last one first. */

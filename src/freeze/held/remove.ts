@@ -5,8 +5,9 @@ import { leaseSet, tableName } from '../../ruleset/acceptance';
 import type { Site } from '../machine';
 
 /**
- * Deletes our tables, in one transaction that needs no nft, and verifies that they are gone. The kernel takes a table's hooks away one after
- * the other, and each still drops until it is gone; so the lease is emptied first, which opens all directions at once.
+ * Deletes our tables, in one transaction that needs no nft, and verifies that they are gone. The kernel takes a table's hooks
+ * away one after the other, and each still drops until it is gone; so the lease is emptied first, which opens all directions
+ * at once.
  * A table of our name without a lease is somebody else's and stays (law 1).
  */
 export function removeTables(site: Site): void {
@@ -16,7 +17,7 @@ export function removeTables(site: Site): void {
     ...families.map((family) => flushSet(family, tableName, leaseSet)),
     ...families.map((family) => deleteTable(family, tableName)),
   ]);
-  const left = ourFamilies(site);
+  const left = familiesOfTable(site.netfilter, tableName).filter((family) => families.includes(family));
   if (left.length > 0)
     throw new Error(`table ${left.map((family) => `${family} ${tableName}`).join(', ')} still stands`);
 }

@@ -1,10 +1,10 @@
 /** Drift: whether the kernel still shows what was frozen, by the record, or without one by what a whole freeze must have. */
 import { listTables } from '../../nftables/engine';
-import { familiesOfTable, hooks } from '../../nftables/kernel';
+import { elementsIn, familiesOfTable, hooks } from '../../nftables/kernel';
 import { Exit, Failure } from '../../platform/failure';
 import { shown } from '../../platform/text';
 import { type FreezeRecord, monotonicMs } from '../../record/record';
-import { acceptRehearsal, tableName } from '../../ruleset/acceptance';
+import { acceptRehearsal, leaseSet, tableName } from '../../ruleset/acceptance';
 import { differences, type Expectation, explainDifferences, leaseCovers } from '../../ruleset/canonical';
 import { holdDrift } from '../held/hold';
 import type { Site } from '../machine';
@@ -28,8 +28,10 @@ export async function driftOf(site: Site, standing: Standing, record: FreezeReco
 /** Ways past the chains that have come since the freeze. */
 function shortcutsSince(site: Site): string | null {
   try {
-    const { devices } = findShortcuts(site, 'since the freeze it');
+    const { devices, names } = findShortcuts(site, 'since the freeze it');
     const closed = hooks(site.netfilter, tableName).flatMap((hook) => hook.devices);
+    const gone = closed.find((device) => !names.includes(device));
+    if (gone !== undefined) return `the device ${shown(gone)}, which a chain is bound to, has gone or has another name`;
     const open = devices.filter((device) => !closed.includes(device));
     return open.length === 0 ? null : `a flowtable has come to ${open.map(shown).join(', ')} since the freeze`;
   } catch (error) {
@@ -40,7 +42,8 @@ function shortcutsSince(site: Site): string | null {
 
 async function driftFrom(site: Site, standing: Standing, record: FreezeRecord): Promise<string | null> {
   const expected = record.expected as Expectation;
-  const { imprint } = expected;
+  // An engine that is asked for by name judges by its own listing.
+  const imprint = site.replays ? expected.imprint : undefined;
   let covers: boolean;
   if (imprint && bears(standing.dump, imprint)) covers = coversLease(standing.dump, imprint);
   else {
@@ -51,6 +54,7 @@ async function driftFrom(site: Site, standing: Standing, record: FreezeRecord): 
     }
     covers = leaseCovers(expected, actual);
   }
+  if (standing.lease.state === 'endless' && endsPartly(standing)) return 'an element of its lease ends by itself';
   if (standing.lease.state !== 'ended' && covers) return null;
   // It may have come to its end since it was read first, or have been renewed at its end.
   const now = readStanding(site);
@@ -61,6 +65,10 @@ async function driftFrom(site: Site, standing: Standing, record: FreezeRecord): 
   const coversNow = leaseCovers(expected, await readBack(site, { listing: false }));
   return coversNow ? null : 'the lease no longer covers all families';
 }
+
+/** A freeze without an end has no element that has one. */
+const endsPartly = ({ dump }: Standing): boolean =>
+  (elementsIn(dump, leaseSet) ?? []).some(({ timeoutMs }) => timeoutMs !== null);
 
 /** The kernel's timers may be a tick early, never a second. */
 const endedEarly = ({ phase, leaseUntilMs }: FreezeRecord): boolean =>

@@ -22,7 +22,7 @@ import { type Mode, readFreezingComment } from '../../ruleset/plan';
 import type { Site } from '../machine';
 
 /** Elements of one lease are set in one transaction but not in one tick: so close to the end, they count as ended. */
-const sameMomentMs = 50;
+export const sameMomentMs = 50;
 
 /** The state of a lease as the kernel keeps it. */
 export type Lease =

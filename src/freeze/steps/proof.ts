@@ -39,7 +39,9 @@ export async function prove(target: Work, { arms }: Pick<FreezeRequest, 'arms'>)
     );
   }
   // One change since the target was looked at is ours.
-  const { devices } = findShortcuts(site, name, { nftables: generation !== target.generation + 1 });
+  const { devices, names } = findShortcuts(site, name, { nftables: generation !== target.generation + 1 });
+  const gone = expected.hooks.flatMap((hook) => hook.devices).find((device) => !names.includes(device));
+  if (gone !== undefined) throw unverified(name, `the device ${shown(gone)} has gone, which a chain is bound to`);
   const open = devices.filter((device) => !target.plan.devices.some((closed) => closed.name === device));
   if (open.length > 0) throw unverified(name, `a flowtable has come to ${open.map(shown).join(', ')} meanwhile`);
   // A sender that was between two hooks when the chains came may have made a neighbour wait since.

@@ -11,7 +11,7 @@ import { durationText, remaining } from '../../ruleset/duration';
 import { releaseAndRemove } from '../held/release';
 import type { Machine, Site } from '../machine';
 import { bears, imprintOf } from '../state/imprint';
-import { type Lease, readBack, readStanding, type Standing } from '../state/standing';
+import { type Lease, readBack, readStanding, type Standing, sameMomentMs } from '../state/standing';
 
 /** Two readings of one lease may be that far apart: each takes its time, on a slow machine a long one. */
 const clockSlackMs = 500;
@@ -57,42 +57,43 @@ export async function rollBack(
   own: QueueSocket | null = null,
 ): Promise<string> {
   try {
-    if (before === null || leaseLeft(before) === 0) {
-      // What a steal has held by now goes on.
-      await releaseAndRemove(site, machine, 'release', null, { own });
-      return before === null ? 'no freeze stands, as before' : 'thawed: the earlier freeze had come to its end';
-    }
     // What stood stopped nothing: what has been held since goes on before the queues go.
-    if (before.lease.state === 'ended') await releaseAndRemove(site, machine, 'release', null, { own, stays: true });
-    return await restore(site, before);
+    if (before?.lease.state === 'ended') await releaseAndRemove(site, machine, 'release', null, { own, stays: true });
+    const stands = before !== null && leaseLeft(before) > 0 && (await restore(site, before));
+    if (stands) return before.lease.state === 'ended' ? 'thawed, as before' : 'the earlier freeze stands';
+    // What a steal has held by now goes on.
+    await releaseAndRemove(site, machine, 'release', null, { own });
+    return before === null ? 'no freeze stands, as before' : 'thawed: the earlier freeze had come to its end';
   } catch (cause) {
     if (cause instanceof Failure && cause.exit === Exit.rollbackFailed) throw cause;
     throw rollbackFailed(name, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }
 
-async function restore(site: Site, before: Before): Promise<string> {
-  const untouched = await isAsBefore(site, before);
-  if (!untouched) {
-    try {
-      await load(site, before);
-    } catch (error) {
-      if (!(error instanceof NftRefusal) || !(await isAsBefore(site, before))) throw error;
-    }
-    const standing = readStanding(site);
-    if (!standing || !bears(standing.dump, before.state.imprint)) {
-      const now = await readBack(site, { listing: true });
-      if (differences(before.state, now).length > 0) throw new Error(await explainDifferences(before.state, now));
-    }
-    if (standing?.lease.state !== before.lease.state) throw new Error('the lease is not what it was');
+/** @returns false where the end of its lease has come meanwhile */
+async function restore(site: Site, before: Before): Promise<boolean> {
+  if (await isAsBefore(site, before)) return true;
+  try {
+    await load(site, before);
+  } catch (error) {
+    if (!(error instanceof NftRefusal) || !(await isAsBefore(site, before))) throw error;
   }
-  return before.lease.state === 'ended' ? 'thawed, as before' : 'the earlier freeze stands';
+  const standing = readStanding(site);
+  if (!standing || !bears(standing.dump, before.state.imprint)) {
+    const now = await readBack(site, { listing: true });
+    if (differences(before.state, now).length > 0) throw new Error(await explainDifferences(before.state, now));
+  }
+  if (standing?.lease.state === before.lease.state) return true;
+  if (standing?.lease.state === 'ended' && leaseLeft(before) <= 2 * sameMomentMs) return false;
+  throw new Error('the lease is not what it was');
 }
 
 async function load(site: Site, before: Before): Promise<void> {
   const { recording, lease } = before;
   if (recording) {
-    const time = lease.state === 'running' ? { timeoutMs: lease.timeoutMs, expiresMs: leaseLeft(before) } : null;
+    const running = lease.state === 'running' && { timeoutMs: lease.timeoutMs, expiresMs: leaseLeft(before) };
+    // What was as good as ended had elements still, perhaps.
+    const time = lease.state === 'ended' ? 'none' : running || null;
     commit(site.netfilter, wholeOf(recording, leaseSet, time));
     return;
   }

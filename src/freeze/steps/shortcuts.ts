@@ -35,6 +35,8 @@ export interface Shortcuts {
   devices: string[];
   /** What a freeze leaves open and the user should know. */
   notes: string[];
+  /** The names of all devices. */
+  names: string[];
 }
 
 /**
@@ -61,7 +63,8 @@ export function findShortcuts(site: Site, name: string, { nftables = true } = {}
       suggestions: ['remove them before the freeze, or freeze the namespace that the traffic goes to'],
     });
   }
-  return { devices: offloads.flatMap((table) => table.devices), notes: bridgeNotes(devices) };
+  const names = devices.map((device) => device.name);
+  return { devices: offloads.flatMap((table) => table.devices), notes: bridgeNotes(devices), names };
 }
 
 function ingressFilters(site: Site, devices: Link[]): string[] {
