@@ -32,7 +32,7 @@ function emptying(lab: Lab, moment: 'before the load' | 'after the load'): Engin
         ...session,
         async listJson(tables) {
           listings += 1;
-          if (moment === 'before the load' && listings === 1) await empty();
+          if (moment === 'before the load' && listings === 2) await empty();
           return session.listJson(tables);
         },
         async load(text) {
